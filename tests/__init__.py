@@ -1,0 +1,1 @@
+"""Tests: each reads as a specification; helpers are importable from here."""

@@ -1,0 +1,1 @@
+"""Unit, paper, contract and property tests of `memberlist`."""

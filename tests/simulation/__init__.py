@@ -1,0 +1,1 @@
+"""Many seeds or many members in virtual time."""
