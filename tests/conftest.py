@@ -9,15 +9,13 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 
 # Drawing a whole input log takes longer than hypothesis likes on two shared cores; slowness of
 # the data is no fault of the machine under test.
 PATIENCE = (HealthCheck.too_slow,)
 
-settings.register_profile(
-    "dev", max_examples=50, deadline=None, suppress_health_check=PATIENCE
-)
+settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=PATIENCE)
 settings.register_profile(
     "ci",
     max_examples=200,
@@ -33,7 +31,6 @@ settings.register_profile(
     stateful_step_count=100,
     deadline=None,
     print_blob=True,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink),
     suppress_health_check=PATIENCE,
 )
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
@@ -77,11 +74,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Show the seed of a failed test and the one line that runs it again."""
-    report: pytest.TestReport = yield  # type: ignore[misc, assignment] # pytest sends the report
+    report: pytest.TestReport = yield  # type: ignore[assignment] # pytest sends the report
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     if report.failed and "seed" in parameters:
         report.sections.append(("seed", repeat_command(item.nodeid, parameters["seed"])))
