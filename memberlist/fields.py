@@ -44,8 +44,8 @@ _U64 = struct.Struct(">BQ").pack
 def encode_raw(value: bytes) -> bytes:
     """Return `value` with its length in front: fixraw, raw16 or raw32; empty is an empty raw.
 
-    >>> encode_raw(b"go1"), encode_raw(bytes(40))[:3]
-    (b'\\xa3go1', b'\\xda\\x00(')
+    >>> encode_raw(b"go1").hex(" "), encode_raw(bytes(40))[:3].hex(" ")
+    ('a3 67 6f 31', 'da 00 28')
     """
     size = len(value)
     if size < 32:

@@ -115,18 +115,17 @@ def decompress(data: bytes, limit: int) -> bytes:
         code = bits & mask
         bits >>= width
         count -= width
-        if code < len(table) and code != CLEAR and code != END:
-            text = table[code]
-        elif code == CLEAR:
-            del table[258:]
-            width, mask, widen, high, last = 9, 511, 512, END, b""
-            continue
-        elif code == END:
-            return b"".join(out)
-        elif code == high and last:
-            text = last + last[:1]
-        else:
-            raise DecodeError("bad-compression", f"code {code} is not defined")
+        text = table[code] if code < len(table) else b""
+        if not text:
+            if code == CLEAR:
+                del table[258:]
+                width, mask, widen, high, last = 9, 511, 512, END, b""
+                continue
+            if code == END:
+                return b"".join(out)
+            if code != high or not last:
+                raise DecodeError("bad-compression", f"code {code} is not defined")
+            text = last + last[:1]  # a code used just as it is being defined
         emit(text)
         size += len(text)
         if size > limit:
