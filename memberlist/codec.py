@@ -397,7 +397,8 @@ def _source(fields: Fields) -> Address | None:
     """Return where to answer, or None if address or port are not told."""
     packed = take_raw(fields, b"SourceAddr")
     port = take_uint(fields, b"SourcePort", U16_MAX)
-    return (unpack_ip(packed), port) if packed and port else None
+    source = (unpack_ip(packed), port) if packed else None
+    return source if port else None
 
 
 def encode_indirect_ping(message: IndirectPing) -> bytes:

@@ -119,7 +119,7 @@ class Node:
 
 @lru_cache(maxsize=65536)
 def pack_ip(host: str) -> bytes:
-    """Return an IP's 4 or 16 bytes.
+    r"""Return an IP's 4 or 16 bytes.
 
     An IPv4 address inside IPv6 (`::ffff:10.0.0.1`, as dual-stack sockets report it) becomes 4
     bytes, because peers compare addresses bytewise. A zone (`%eth0`) is local and not sent.
@@ -128,7 +128,7 @@ def pack_ip(host: str) -> bytes:
         ValueError: `host` is not an IP address.
 
     >>> pack_ip("127.0.0.1")
-    b'\\x7f\\x00\\x00\\x01'
+    b'\x7f\x00\x00\x01'
     >>> pack_ip("::ffff:127.0.0.1") == pack_ip("127.0.0.1")
     True
     """
