@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from math import inf
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -51,7 +51,6 @@ __all__ = [
     "Detection",
     "InvariantBroken",
     "Invariants",
-    "Machine",
     "Network",
     "describe",
     "make_memberlist",
@@ -60,23 +59,11 @@ __all__ = [
 # --- network kernel
 
 
-class Machine(Protocol):
-    """What the kernel asks of a machine; its inputs are called by name, `now` last."""
-
-    def poll(self) -> Any:
-        """Return the oldest output, or None."""
-
-    def next_timeout(self) -> float | None:
-        """Return the deadline."""
-
-    def handle_timeout(self, now: float) -> None:
-        """Take note of the time."""
-
-
 class Network:
     """Machines by name, a clock, faulty links and one queue of what is to happen.
 
-    Deadlines are armed lazily: the queue holds an entry at or before each machine's deadline, and
+    A machine is anything with `poll`, `next_timeout`, `handle_timeout` and inputs that are called
+    by their names, `now` last. Deadlines are armed lazily: the queue holds an entry at or before each machine's deadline, and
     nothing ever looks at all machines. A subclass says in `route` what an output means, and may
     look at a machine after each of its inputs in `stepped`.
 
@@ -86,14 +73,17 @@ class Network:
         machines: Those that run, paused ones included.
         latency: Least and greatest seconds that a packet takes.
         buffer: Inputs that wait for a paused machine; more are lost, as in a socket's buffer.
+        watched: Whether `stepped` is called.
     """
 
     def __init__(self, seed: int, *, latency: tuple[float, float], buffer: int) -> None:
         self.rng = Random(seed)
+        self._random = self.rng.random
         self.now = 0.0
         self.machines: dict[str, Any] = {}
         self.latency = latency
         self.buffer = buffer
+        self.watched = True
         self._loss = self._duplication = self._reordering = 0.0
         self._cuts: set[tuple[str, str]] = set()
         self._sides: dict[str, int] = {}
@@ -208,10 +198,12 @@ class Network:
     def lag(self, source: str, to: str) -> float:
         """Return how long a packet takes that is sent now."""
         low, high = self.latency
-        seconds = low + (high - low) * self.rng.random()
-        if self._reordering and self.rng.random() < self._reordering:
-            seconds += 9 * high * self.rng.random()
-        return seconds + self._slow.get(source, 0.0) + self._slow.get(to, 0.0)
+        seconds = low + (high - low) * self._random()
+        if self._faulty:
+            if self._reordering and self._random() < self._reordering:
+                seconds += 9 * high * self._random()
+            seconds += self._slow.get(source, 0.0) + self._slow.get(to, 0.0)
+        return seconds
 
     def at(self, time: float, action: Callable[..., object], name: str, *args: Any) -> None:
         """Call `action(name, *args)` at `time`, with two arguments after the name."""
@@ -229,7 +221,9 @@ class Network:
             if self._duplication and self.rng.random() < self._duplication:
                 copies = 2
         for _ in range(copies):
-            self.at(self.now + self.lag(source, to), self.give, to, method, args)
+            self._count += 1
+            at = self.now + self.lag(source, to)
+            heappush(self._queue, (at, self._count, self.give, to, method, args))
 
     def enter(self, name: str, machine: Any) -> None:
         """Let a machine run under a name that no other has."""
@@ -261,11 +255,16 @@ class Network:
         machine = self.machines[name]
         while (output := machine.poll()) is not None:
             self.route(name, output)
+        self._arm(name, machine)
+        if self.watched:
+            self.stepped(name, machine)
+
+    def _arm(self, name: str, machine: Any) -> None:
         due = machine.next_timeout()
         if due is not None and due < self._armed.get(name, -inf):
             self._armed[name] = due = max(due, self.now)
-            self.at(due, self._expire, name, due, None)
-        self.stepped(name, machine)
+            self._count += 1
+            heappush(self._queue, (due, self._count, self._expire, name, due, None))
 
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -295,10 +294,13 @@ class Network:
         self._armed[name] = inf
         if name in self._stopped:
             return
-        due = self.machines[name].next_timeout()
+        machine = self.machines[name]
+        due = machine.next_timeout()
         if due is not None and due <= at:
-            self.machines[name].handle_timeout(at)
-        self.pump(name)
+            machine.handle_timeout(at)
+            self.pump(name)
+        else:  # It moved away since it was armed.
+            self._arm(name, machine)
 
     def _judge(self) -> None:
         chances = self._loss or self._duplication or self._reordering
@@ -424,6 +426,7 @@ class Cluster(Network):
         self.invariants = (
             Invariants(self.config.datagram_size, view=view, every=check_every) if check else None
         )
+        self.watched = check
         self._make = make
         self._traced = trace
         self._crc = 0
@@ -473,9 +476,9 @@ class Cluster(Network):
             seen = {node.name: node for node in view.members}
             if seen == truth or view.node.state >= DEAD:
                 continue
-            for other in sorted(seen.keys() | truth.keys()):
-                if seen.get(other) != truth.get(other):
-                    return f"{name} holds {seen.get(other)}, the truth is {truth.get(other)}"
+            names = seen.keys() | truth.keys()
+            other = min(each for each in names if seen.get(each) != truth.get(each))
+            return f"{name} holds {seen.get(other)}, the truth is {truth.get(other)}"
         return ""
 
     def converged(self, among: Iterable[str] | None = None) -> bool:
@@ -652,8 +655,8 @@ class Cluster(Network):
 
     def stepped(self, name: str, machine: Any) -> None:
         """Check the invariants that concern one machine."""
-        if self.invariants is not None:
-            self.invariants.stepped(name, machine, self.now)
+        assert self.invariants is not None
+        self.invariants.stepped(name, machine, self.now)
 
     def _event(self, name: str, event: Any) -> None:
         kind = type(event)

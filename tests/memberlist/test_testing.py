@@ -1,10 +1,11 @@
 import os
 import subprocess
 import sys
+from typing import Any, ClassVar
 
 import pytest
 
-from memberlist.node import DEAD, SUSPECT, Node
+from memberlist.node import DEAD, SUSPECT, Address, Node
 from memberlist.outputs import (
     Evidence,
     HealthChanged,
@@ -12,12 +13,13 @@ from memberlist.outputs import (
     MemberlistLeft,
     MemberSuspected,
     SendDatagram,
+    SendStream,
 )
 from memberlist.testing import Cluster, InvariantBroken, Network
 from tests.memberlist.toy import Toy, record, toys
 
 
-def test_a_datagram_arrives_within_the_latency_and_is_answered():
+def test_a_datagram_arrives_within_the_latency_and_is_answered() -> None:
     cluster = toys(2, idle=True, latency=(0.01, 0.02))
 
     cluster.call("n1", "say", SendDatagram(cluster.address("n2"), b"ping"))
@@ -31,7 +33,7 @@ def test_a_datagram_arrives_within_the_latency_and_is_answered():
     assert (cluster.messages, cluster.bytes) == (2, 7)
 
 
-def test_a_deadline_is_met_on_the_dot_and_armed_anew():
+def test_a_deadline_is_met_on_the_dot_and_armed_anew() -> None:
     cluster = toys(2)
 
     cluster.run(10.0)
@@ -41,7 +43,7 @@ def test_a_deadline_is_met_on_the_dot_and_armed_anew():
     assert last - first == pytest.approx(len(times) - 1)
 
 
-def test_a_deadline_that_moves_away_is_not_called_early_and_one_that_comes_nearer_is_not_missed():
+def test_a_deadline_that_moves_away_or_comes_nearer_is_met_where_it_is() -> None:
     cluster = toys(2, idle=True)
     cluster.call("n1", "wake_at", 5.0)
     cluster.call("n1", "wake_at", 7.0)
@@ -55,12 +57,12 @@ def test_a_deadline_that_moves_away_is_not_called_early_and_one_that_comes_neare
     assert cluster.machine("n2").times("timeout") == [7.5]
 
 
-def test_loss_duplication_and_reordering_happen_as_often_as_asked():
+def test_loss_duplication_and_reordering_happen_as_often_as_asked() -> None:
     cluster = toys(2, idle=True, latency=(0.01, 0.01))
     counts = {}
     for condition in ("loss", "duplication", "reordering"):
         cluster.conditions(loss=0.0, duplication=0.0, reordering=0.0)
-        cluster.conditions(**{condition: 0.25})
+        cluster.conditions(**{condition: 0.25})  # type: ignore[arg-type] # a float for each
         cluster.machine("n2").heard.clear()
         for _ in range(1000):
             cluster.call("n1", "say", SendDatagram(cluster.address("n2"), b"x"))
@@ -74,7 +76,7 @@ def test_loss_duplication_and_reordering_happen_as_often_as_asked():
     assert counts["reordering"] == (1000, pytest.approx(250, abs=60))
 
 
-def test_latency_can_change_while_it_runs():
+def test_latency_can_change_while_it_runs() -> None:
     cluster = toys(2, idle=True)
     cluster.conditions(latency=(0.5, 0.5))
 
@@ -84,7 +86,7 @@ def test_latency_can_change_while_it_runs():
     assert cluster.machine("n2").times(b"x") == [0.5]
 
 
-def test_a_cut_is_one_way_and_heals():
+def test_a_cut_is_one_way_and_heals() -> None:
     cluster = toys(2, idle=True)
     cluster.cut("n1", "n2")
 
@@ -102,7 +104,7 @@ def test_a_cut_is_one_way_and_heals():
     assert list(cluster.disturbed) == ["n1", "n2"]
 
 
-def test_a_partition_separates_its_groups_and_the_rest():
+def test_a_partition_separates_its_groups_and_the_rest() -> None:
     cluster = toys(4)
     cluster.partition(["n1"], ["n2", "n3"])
 
@@ -112,7 +114,7 @@ def test_a_partition_separates_its_groups_and_the_rest():
     assert list(cluster.disturbed) == ["n1", "n2", "n3", "n4"]
 
 
-def test_a_slow_member_is_late_in_both_directions_until_it_is_not():
+def test_a_slow_member_is_late_in_both_directions_until_it_is_not() -> None:
     cluster = toys(2, idle=True, latency=(0.0, 0.0))
     cluster.slow("n2", 0.3)
     cluster.call("n1", "say", SendDatagram(cluster.address("n2"), b"ping"))
@@ -127,7 +129,7 @@ def test_a_slow_member_is_late_in_both_directions_until_it_is_not():
     assert cluster.machine("n1").times(b"ack") == [0.6, 1.0]
 
 
-def test_a_stopped_process_wakes_to_a_late_timeout_and_then_to_what_waited_for_it():
+def test_a_stopped_process_wakes_to_a_late_timeout_and_then_to_what_waited_for_it() -> None:
     cluster = toys(2, idle=True, buffer=3)
     cluster.call("n2", "wake_at", 1.0)
     cluster.pause("n2")
@@ -145,7 +147,7 @@ def test_a_stopped_process_wakes_to_a_late_timeout_and_then_to_what_waited_for_i
     assert cluster.machine("n2").times("timeout") == [5.0, 6.0, 7.0]
 
 
-def test_a_blocked_process_keeps_its_timers_while_packets_wait_both_ways():
+def test_a_blocked_process_keeps_its_timers_while_packets_wait_both_ways() -> None:
     cluster = toys(2, idle=True)
     cluster.call("n2", "wake_at", 1.5)
     cluster.pause("n2", timers=True)
@@ -161,7 +163,7 @@ def test_a_blocked_process_keeps_its_timers_while_packets_wait_both_ways():
     assert len(cluster.machine("n1").times(b"ping")) == 2
 
 
-def test_resuming_who_is_not_paused_does_nothing():
+def test_resuming_who_is_not_paused_does_nothing() -> None:
     cluster = toys(1)
 
     cluster.resume("n1")
@@ -169,7 +171,7 @@ def test_resuming_who_is_not_paused_does_nothing():
     assert cluster.machine("n1").kinds() == []
 
 
-def test_a_command_returns_its_handle_or_waits_for_a_paused_member():
+def test_a_command_returns_its_handle_or_waits_for_a_paused_member() -> None:
     cluster = toys(2, idle=True)
 
     handle = cluster.call("n1", "connect", cluster.address("n2"), timeout=1.0)
@@ -181,7 +183,7 @@ def test_a_command_returns_its_handle_or_waits_for_a_paused_member():
     assert cluster.machine("n1").incarnation == 3
 
 
-def test_a_crashed_member_hears_nothing_and_its_deadline_dies_with_it():
+def test_a_crashed_member_hears_nothing_and_its_deadline_dies_with_it() -> None:
     cluster = toys(3)
     cluster.run(2.0)
     toy = cluster.machine("n3")
@@ -194,7 +196,7 @@ def test_a_crashed_member_hears_nothing_and_its_deadline_dies_with_it():
     assert list(cluster.machines) == ["n1", "n2"]
 
 
-def test_a_packet_to_nowhere_is_counted_and_lost():
+def test_a_packet_to_nowhere_is_counted_and_lost() -> None:
     cluster = toys(1)
 
     cluster.call("n1", "say", SendDatagram(("10.9.9.9", 1), b"x"))
@@ -203,7 +205,7 @@ def test_a_packet_to_nowhere_is_counted_and_lost():
     assert cluster.messages == 1
 
 
-def test_a_restart_remembers_its_incarnation_only_if_asked():
+def test_a_restart_remembers_its_incarnation_only_if_asked() -> None:
     cluster = toys(1)
     cluster.call("n1", "become", 7)
 
@@ -217,7 +219,7 @@ def test_a_restart_remembers_its_incarnation_only_if_asked():
     assert (remembered, later, cluster.machine("n1").incarnation) == (7, 7, 0)
 
 
-def test_a_restart_may_move_to_another_address():
+def test_a_restart_may_move_to_another_address() -> None:
     cluster = toys(2, idle=True)
     old = cluster.address("n2")
     cluster.restart("n2", address=("10.7.7.7", 1))
@@ -230,7 +232,7 @@ def test_a_restart_may_move_to_another_address():
     assert cluster.address("n2") == ("10.7.7.7", 1)
 
 
-def test_an_address_that_another_took_over_stays_with_it():
+def test_an_address_that_another_took_over_stays_with_it() -> None:
     cluster = toys(2, idle=True)
     cluster.crash("n2")
     old = cluster.address("n2")
@@ -243,7 +245,7 @@ def test_an_address_that_another_took_over_stays_with_it():
     assert cluster.machine("n3").kinds() == [b"x"]
 
 
-def test_two_members_may_have_one_name():
+def test_two_members_may_have_one_name() -> None:
     cluster = toys(1)
 
     cluster.add("other", called="n1")
@@ -255,39 +257,41 @@ def test_two_members_may_have_one_name():
 class Joiner(Toy):
     """A toy that knows whom it has joined, and is known to them a second later."""
 
-    everybody: dict[str, list[Node]] = {}
+    everybody: ClassVar[dict[str, list[Node]]] = {}
 
-    def join(self, seeds, now):
+    def join(self, seeds: list[Address], now: float) -> None:
         self.heard.append(("join", *seeds, now))
         self._due = now + 1.0
 
-    def handle_timeout(self, now):
+    def handle_timeout(self, now: float) -> None:
         self._due = None
         self.everybody["known"] = [*self.everybody.get("known", []), self.node]
 
     @property
-    def members(self):
+    def members(self) -> tuple[Node, ...]:
         return tuple(self.everybody.get("known", ()))
 
 
-def test_a_cold_start_joins_the_first_and_waits_until_they_agree():
+def test_a_cold_start_joins_the_first_and_waits_until_they_agree() -> None:
     Joiner.everybody = {"known": [Node("n1", ("10.0.0.1", 7946), b"", b"", 0)]}
     cluster = Cluster(Joiner, seed=1)
 
     cluster.start(3, warm=False)
 
     assert cluster.machine("n3").heard == [("join", cluster.address("n1"), 0.0)]
-    assert cluster.now == pytest.approx(1.0)
+    assert cluster.now == pytest.approx(1.0, abs=0.11)
 
 
-def test_a_cold_start_whose_members_do_not_agree_is_no_start():
+def test_a_cold_start_whose_members_do_not_agree_is_no_start() -> None:
     Joiner.everybody = {}
 
-    with pytest.raises(InvariantBroken, match="convergence: at 2.000: n1 holds None, the truth is"):
+    with pytest.raises(
+        InvariantBroken, match=r"convergence: at 2.000: n1 holds None, the truth is"
+    ):
         Cluster(Joiner, seed=1).start(2, warm=False, within=2.0)
 
 
-def test_members_disagree_while_one_holds_another_for_what_it_is_not():
+def test_members_disagree_while_one_holds_another_for_what_it_is_not() -> None:
     cluster = toys(3)
     assert cluster.converged()
 
@@ -296,11 +300,11 @@ def test_members_disagree_while_one_holds_another_for_what_it_is_not():
     assert not cluster.converged()
     assert cluster.converged(["n3"]) is False
     assert "n2 holds <Node n1 suspect" in cluster.disagreement()
-    with pytest.raises(InvariantBroken, match="^convergence: "):
+    with pytest.raises(InvariantBroken, match=r"^convergence: "):
         cluster.check_convergence()
 
 
-def test_who_has_left_needs_to_agree_with_nobody():
+def test_who_has_left_needs_to_agree_with_nobody() -> None:
     cluster = toys(2)
     cluster.machine("n2").node = record("n2", 1, DEAD)
     cluster.machine("n1").others.clear()
@@ -308,17 +312,21 @@ def test_who_has_left_needs_to_agree_with_nobody():
     cluster.check_convergence()
 
 
-def test_run_until_asks_now_and_then_and_says_whether():
+def test_run_until_asks_now_and_then_and_says_whether() -> None:
     cluster = toys(1)
-    asked = []
+    asked: list[float] = []
 
-    assert cluster.run_until(lambda: asked.append(cluster.now) or cluster.now > 0.45, 2.0)
+    def late() -> bool:
+        asked.append(cluster.now)
+        return cluster.now > 0.45
+
+    assert cluster.run_until(late, 2.0)
     assert asked == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert not cluster.run_until(lambda: False, 1.0, every=10.0)
     assert cluster.now == pytest.approx(1.5)
 
 
-def test_a_crash_is_measured_from_the_first_suspicion_to_the_last_to_hear():
+def test_a_crash_is_measured_from_the_first_suspicion_to_the_last_to_hear() -> None:
     cluster = toys(3)
     cluster.run(1.0)
     cluster.crash("n3")
@@ -347,12 +355,12 @@ def test_a_crash_is_measured_from_the_first_suspicion_to_the_last_to_hear():
     assert cluster.false_positives == 0
 
 
-def test_a_verdict_on_a_running_member_is_a_false_positive_unless_it_was_disturbed():
+def test_a_verdict_on_a_running_member_is_a_false_positive_unless_it_was_disturbed() -> None:
     cluster = toys(4)
     cluster.pause("n3")
     cluster.resume("n3")
 
-    def verdict(at, about, by):
+    def verdict(at: str, about: str, by: str) -> tuple[int, ...]:
         cluster.call(at, "say", MemberFailed(record(about, 1, DEAD), by, None))
         return (
             cluster.false_positives,
@@ -368,7 +376,7 @@ def test_a_verdict_on_a_running_member_is_a_false_positive_unless_it_was_disturb
     assert verdict("n3", "n2", "n3") == (3, 2, 2, 1)
 
 
-def test_suspicions_of_those_who_run_are_no_detections():
+def test_suspicions_of_those_who_run_are_no_detections() -> None:
     cluster = toys(2)
     cluster.restart("n2")
     evidence = Evidence("n1", (), 0.0, 1.0, None, 0)
@@ -378,7 +386,7 @@ def test_suspicions_of_those_who_run_are_no_detections():
     assert cluster.detections["n2"].suspected is None
 
 
-def test_who_leaves_is_disturbed():
+def test_who_leaves_is_disturbed() -> None:
     cluster = toys(2)
 
     cluster.call("n2", "say", MemberlistLeft(True))
@@ -386,8 +394,8 @@ def test_who_leaves_is_disturbed():
     assert list(cluster.disturbed) == ["n2"]
 
 
-def test_events_are_traced_and_handed_on():
-    seen = []
+def test_events_are_traced_and_handed_on() -> None:
+    seen: list[tuple[str, Any]] = []
     cluster = toys(2, idle=True, on_event=lambda name, event: seen.append((name, event)))
     event = HealthChanged(1, 0, "late")
     failed = MemberFailed(record("n9", 1, DEAD), "n1", None)
@@ -404,10 +412,11 @@ def test_events_are_traced_and_handed_on():
     assert cluster.events(HealthChanged, about="n9") == []
 
 
-def test_without_trace_and_checks_nothing_is_kept():
+def test_without_trace_and_checks_nothing_is_kept() -> None:
     cluster = toys(3, trace=False, check=False)
-    cluster.call("n1", "connect", cluster.address("n2"))
+    stream = cluster.call("n1", "connect", cluster.address("n2"))
     cluster.run(5.0)
+    cluster.call("n1", "say", SendStream(stream, b"x"))
     cluster.restart("n2")
     cluster.call("n1", "say", HealthChanged(1, 0, "late"))
 
@@ -416,7 +425,7 @@ def test_without_trace_and_checks_nothing_is_kept():
     assert cluster.connections.opened == 1
 
 
-def test_checking_can_be_thinned_out():
+def test_checking_can_be_thinned_out() -> None:
     steps = {}
     for every in (0, 1, 10):
         cluster = toys(3, check_every=every)
@@ -427,7 +436,7 @@ def test_checking_can_be_thinned_out():
     assert steps[10] == steps[1] // 10
 
 
-def test_the_kernel_alone_leaves_outputs_to_its_heirs():
+def test_the_kernel_alone_leaves_outputs_to_its_heirs() -> None:
     network = Network(1, latency=(0.0, 0.0), buffer=1)
     toy = toys(1).machine("n1")
     network.enter("n1", toy)
@@ -453,7 +462,7 @@ def digest_of_a_rough_run(seed: int) -> str:
     return cluster.digest()
 
 
-def test_one_seed_is_one_run_under_any_hash_seed():
+def test_one_seed_is_one_run_under_any_hash_seed() -> None:
     code = "from tests.memberlist.test_testing import *; print(digest_of_a_rough_run(3))"
     digests = {
         subprocess.run(
