@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 from memberlist.errors import DecodeError
@@ -166,49 +167,91 @@ def encode_dead(incarnation: int, node: str, sender: str) -> bytes:
     return _accusation(b"\x05\x83\xa4From", incarnation, node, sender)
 
 
+_ALIVE_FIELDS: Final = itemgetter(b"Addr", b"Incarnation", b"Meta", b"Node", b"Port", b"Vsn")
+_STATE_FIELDS: Final = itemgetter(b"Addr", b"Incarnation", b"Meta", b"Name", b"Port", b"Vsn")
+
+
 def node_from_fields(fields: Fields, name_key: bytes, state: NodeState) -> Node:
     """Return the member that an alive message or a push/pull entry describes.
+
+    Args:
+        fields: Of either.
+        name_key: What the field of its name is called there: `Node` or `Name`.
+        state: The member's state.
 
     Raises:
         DecodeError: `bad-field`, `bad-name`, `bad-address` or `bad-versions`.
     """
+    values = _ALIVE_FIELDS if name_key == b"Node" else _STATE_FIELDS
+    try:
+        node = _usual_member(values(fields), state)
+    except KeyError:
+        node = None
+    return _any_member(fields, name_key, state) if node is None else node
+
+
+def _usual_member(values: tuple[object, ...], state: NodeState) -> Node | None:
+    """Return a member whose fields are all there, as peers write them with IPv4; else None.
+
+    Saves a third of a microsecond against the careful way, at each of thousands in a push/pull.
+    """
+    ip, incarnation, meta, name, port, versions = values
+    if meta is None:
+        meta = b""
+    if (
+        type(ip) is bytes
+        and len(ip) == 4
+        and type(incarnation) is int
+        and 0 <= incarnation <= U32_MAX
+        and type(meta) is bytes
+        and type(name) is bytes
+        and 0 < len(name) <= NAME_SIZE_MAX
+        and type(port) is int
+        and 0 <= port <= U16_MAX
+        and type(versions) is bytes
+        and len(versions) == VERSIONS_SIZE
+    ):
+        text = name.decode("utf-8", "surrogateescape")
+        return Node(text, (unpack_ip(ip), port), meta, versions, incarnation, state, ip)
+    return None
+
+
+def _any_member(fields: Fields, name_key: bytes, state: NodeState) -> Node:
+    name = take_raw(fields, name_key)
+    if not 0 < len(name) <= NAME_SIZE_MAX:
+        raise DecodeError("bad-name", f"a name of {len(name)} bytes")
     versions = take_raw(fields, b"Vsn")
-    if len(versions) != VERSIONS_SIZE and versions:
-        if len(versions) < VERSIONS_SIZE:
-            raise DecodeError("bad-versions", f"{len(versions)} bytes instead of six")
-        versions = versions[:VERSIONS_SIZE]
+    if 0 < len(versions) < VERSIONS_SIZE:
+        raise DecodeError("bad-versions", f"{len(versions)} bytes instead of six")
     return Node(
-        _member_name(take_raw(fields, name_key)),
+        name.decode("utf-8", "surrogateescape"),
         (unpack_ip(take_raw(fields, b"Addr")), take_uint(fields, b"Port", U16_MAX)),
         take_raw(fields, b"Meta"),
-        versions,
+        versions[:VERSIONS_SIZE],
         take_uint(fields, b"Incarnation", U32_MAX),
         state,
     )
 
 
-def _member_name(raw: bytes) -> str:
-    if not 0 < len(raw) <= NAME_SIZE_MAX:
-        raise DecodeError("bad-name", f"a name of {len(raw)} bytes")
-    return raw.decode("utf-8", "surrogateescape")
-
-
 def _alive_of(fields: Fields) -> Node:
-    return intern(node_from_fields(fields, b"Node", ALIVE))
+    return node_from_fields(fields, b"Node", ALIVE)
 
 
 def _suspect_of(fields: Fields) -> Suspect:
-    return Suspect(
-        take_uint(fields, b"Incarnation", U32_MAX),
-        _member_name(take_raw(fields, b"Node")),
-        take_text(fields, b"From"),
-    )
+    return Suspect(*_accusation_of(fields))
 
 
 def _dead_of(fields: Fields) -> Dead:
-    return Dead(
+    return Dead(*_accusation_of(fields))
+
+
+def _accusation_of(fields: Fields) -> tuple[int, str, str]:
+    node = take_raw(fields, b"Node")
+    if not 0 < len(node) <= NAME_SIZE_MAX:
+        raise DecodeError("bad-name", f"a name of {len(node)} bytes")
+    return (
         take_uint(fields, b"Incarnation", U32_MAX),
-        _member_name(take_raw(fields, b"Node")),
+        node.decode("utf-8", "surrogateescape"),
         take_text(fields, b"From"),
     )
 
@@ -290,6 +333,8 @@ def encode_node_state(node: Node) -> bytes:
                 _versions(node),
             )
         )
+        # What others tell about a member in the same words is then known as this very record.
+        known_node_states.put(entry[len(NODE_STATE_PREFIX) :], node)
     return entry
 
 

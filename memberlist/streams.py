@@ -335,15 +335,13 @@ class StreamDecoder:
             return
         pieces.pop()
         read = len(pieces)
-        known = known_node_states.recent.get
         append = self._nodes.append
-        for place, piece in enumerate(pieces):
-            node = known(piece)
+        for place, node in enumerate(map(known_node_states.recent.get, pieces)):
             if node is not None:
                 append(node)
                 continue
             try:
-                self._add(NODE_STATE_PREFIX + piece)
+                self._add(NODE_STATE_PREFIX + pieces[place])
             except DecodeError:
                 self._bulk = False
                 read = place
