@@ -37,6 +37,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 SEEDS_DEFAULT = 5
 
+# Set where the real peers must be there, as in CI: an interop test that skips is then a failure.
+REQUIRE_PEERS = "SHOAL_REQUIRE_PEERS"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--seeds`, `--seed` and `--rewrite`."""
@@ -75,11 +78,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Show the seed of a failed test and the one line that runs it again."""
+    """Show how to repeat a failed seeded test; where peers are required, refuse to skip them."""
     report: pytest.TestReport = yield  # type: ignore[assignment] # pytest sends the report
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     if report.failed and "seed" in parameters:
         report.sections.append(("seed", repeat_command(item.nodeid, parameters["seed"])))
+    if report.skipped and item.get_closest_marker("interop") and os.environ.get(REQUIRE_PEERS):
+        report.outcome = "failed"
+        report.longrepr = f"{REQUIRE_PEERS} is set, but: {call.excinfo and call.excinfo.value}"
     return report  # type: ignore[return-value] # a wrapper hands the report on
 
 
