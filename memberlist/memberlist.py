@@ -43,6 +43,7 @@ from memberlist.outputs import MemberlistLeft, MessageReceived, Output
 from memberlist.packet import CRC_SIZE, PacketCodec, PacketLimits, label_header
 from memberlist.security import ENCRYPTION_OVERHEAD, Keyring, system_entropy
 from memberlist.stats import Stats
+from memberlist.timers import Timer
 
 #: Bytes of an ack beside its payload, at most.
 _ACK_SIZE = 32
@@ -131,6 +132,7 @@ class Memberlist:
         self._check_meta(meta)
         self._wire(keyring, entropy, user_state, accept, accept_merge)
         self._over = False
+        self._leave_timer: Timer | None = None
         self._news.announce_alive(own)
         self._start()
 
@@ -308,7 +310,7 @@ class Memberlist:
         core = self._core
         while (due := core.timers.pop_due(core.now)) is not None:
             due[0](due[1])
-        if core.leaving and self._news.farewell_told:
+        if core.leaving and not self._over and self._news.farewell_told:
             self._finish(told=True)
 
     # --- inputs from the network -------------------------------------------------------------
@@ -433,7 +435,8 @@ class Memberlist:
         if len(self.members) == 0:
             self._finish(told=True)
             return
-        self._core.timers.arm(self._core.now + timeout, self._leave_timed_out)
+        at = self._core.now + timeout
+        self._leave_timer = self._core.timers.arm(at, self._leave_timed_out)
 
     def rejoin(self, now: float) -> None:
         """Come back after a `leave`, or call a running one off, in the same object.
@@ -449,6 +452,7 @@ class Memberlist:
         self._advance(now)
         core = self._core
         core.leaving = False
+        core.timers.cancel(self._leave_timer)
         self._news.farewell_told = False
         self._membership.renew(self.node.meta, min(self.incarnation + 1, INCARNATION_MAX))
         if self._over:
@@ -630,7 +634,7 @@ class Memberlist:
         self._news.send_plain(to, self._membership.own_message())
 
     def _leave_timed_out(self, _: object) -> None:
-        self._finish(told=False)
+        self._finish(told=self._news.farewell_told)
 
     def _finish(self, *, told: bool) -> None:
         """End everything but the outputs that wait (C17)."""
