@@ -83,6 +83,13 @@ class _Join:
     started: int = 0
     finished: int = 0
 
+    def give_up(self, reason: str) -> None:
+        """Try no further seeds; those that are being tried still report."""
+        for place in range(self.started, len(self.seeds)):
+            self.outcomes[place] = SeedOutcome(self.seeds[place], False, reason)
+        self.finished += len(self.seeds) - self.started
+        self.started = len(self.seeds)
+
 
 @define(eq=False)
 class _Stream:
@@ -178,9 +185,11 @@ class Exchanges:
             self._core.timers.arm(self._core.now + delay, self._push_pull_tick)
 
     def stop(self) -> None:
-        """Close every stream: the machine is over."""
-        for number in list(self._streams):
-            self._fail(self._streams[number], "left")
+        """Close every stream and open no other: the machine is over."""
+        for stream in list(self._streams.values()):
+            if stream.join is not None:
+                stream.join.give_up("left")
+            self._fail(stream, "left")
 
     @property
     def open_count(self) -> int:
