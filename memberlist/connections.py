@@ -13,15 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import define
 
 from memberlist.node import Address
 from memberlist.outputs import CloseStream, OpenStream, SendStream
-
-if TYPE_CHECKING:
-    from memberlist.testing import Network
 
 #: Linux's least retransmission timeout, seconds: what a lost packet costs a connection.
 RETRANSMISSION_TIMEOUT: Final = 0.2
@@ -58,11 +55,11 @@ class Connections:
         bytes: What was written to them.
     """
 
-    def __init__(self, network: Network, *, chunk: int) -> None:
+    def __init__(self, network: Any, *, chunk: int) -> None:
         """Prepare for none.
 
         Args:
-            network: Where the machines are.
+            network: Where the machines are: a `testing.Network`, which imports this module.
             chunk: Most bytes that arrive at once.
         """
         self.opened = self.bytes = 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from attrs import Factory, define
+from attrs import define
 
 from memberlist.codec import (
     encode_ack,
@@ -63,7 +63,7 @@ class Probe:
         deadline: When the probe is given up.
         health: Our score when it began.
         timer: What ends the present stage.
-        helpers: Names of the members asked for help, by address.
+        helpers: The members asked for help.
         nackers: Addresses of helpers that have said nack.
         nacks_expected: How many can say it.
         stream: State of the stream ping: off, pending, failed, answered.
@@ -76,7 +76,7 @@ class Probe:
     deadline: float
     health: int
     timer: Timer | None = None
-    helpers: dict[Address, str] = Factory(dict)
+    helpers: tuple[Node, ...] = ()
     nackers: tuple[Address, ...] = ()
     nacks_expected: int = 0
     stream: str = "off"
@@ -88,7 +88,7 @@ class Probe:
             node=self.node.name,
             sent_at=self.sent_at,
             ended_at=now,
-            helpers=tuple(self.helpers.values()),
+            helpers=tuple(helper.name for helper in self.helpers),
             nacks=len(self.nackers),
             nacks_expected=self.nacks_expected,
             stream=self.stream,
@@ -139,6 +139,7 @@ class FailureDetector:
         # A random start, so that who can't see our packets can't guess what we wait for.
         self._sequence = int(core.rng.random() * _SEQUENCE_MASK)
         self._payload = b""
+        self._own_address = table.own.address
         self._tick_timer: Timer | None = None
 
     # --- life --------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ class FailureDetector:
                 return self._sequence
 
     def _ping(self, node_name: str, sequence: int) -> bytes:
-        return encode_ping(sequence, node_name, self._table.own.address, self._core.name)
+        return encode_ping(sequence, node_name, self._own_address, self._core.name)
 
     # --- answering ---------------------------------------------------------------------------
 
@@ -198,13 +199,8 @@ class FailureDetector:
         timeout = config.probe_timeout
         if config.scale_probe_timeout:
             timeout = awareness.scale(timeout)
-        probe = Probe(
-            node,
-            self._next_sequence(),
-            core.now,
-            core.now + awareness.scale(config.probe_interval),
-            awareness.score,
-        )
+        deadline = core.now + awareness.scale(config.probe_interval)
+        probe = Probe(node, self._next_sequence(), core.now, deadline, awareness.score)
         core.stats.probes += 1
         self._waiting[probe.sequence] = (self._probe_answered, probe)
         self._send_probe(probe)
@@ -224,7 +220,8 @@ class FailureDetector:
         core = self._core
         if source == probe.node.address or not probe.helpers:
             core.emit(PingCompleted(None, probe.node.name, core.now - probe.sent_at, ack.payload))
-        core.adjust_health(-1, "probe-answered")
+        if core.awareness.score:
+            core.adjust_health(-1, "probe-answered")
         self._end(probe)
 
     def _end(self, probe: Probe) -> None:
@@ -254,9 +251,8 @@ class FailureDetector:
             config.indirect_checks,
             lambda node: node.state is ALIVE and node.name != probe.node.name,
         )
-        probe.helpers = {node.address: node.name for node in helpers}
+        probe.helpers = tuple(helpers)
         self._nacks[probe.sequence] = probe
-        own = self._table.own.address
         for helper in helpers:
             wants_nack = supports_nack(helper.versions)
             probe.nacks_expected += wants_nack
@@ -265,7 +261,7 @@ class FailureDetector:
                 probe.node.name,
                 probe.node.address,
                 wants_nack,
-                own,
+                self._own_address,
                 core.name,
             )
             self._news.send(helper.address, encode_indirect_ping(request))
@@ -347,7 +343,7 @@ class FailureDetector:
             return
         core.stats.indirect_pings += 1
         host, port = request.target
-        target = (host, port or self._table.own.address[1])
+        target = (host, port or self._own_address[1])
         relay = _Relay(self._next_sequence(), request.source or source, request.sequence)
         self._waiting[relay.sequence] = (self._relay_answered, relay)
         self._news.send(target, self._ping(request.node, relay.sequence))

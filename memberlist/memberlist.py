@@ -24,7 +24,13 @@ from memberlist.config import Config
 from memberlist.core import Core
 from memberlist.detector import FailureDetector, Probe
 from memberlist.dissemination import Dissemination
-from memberlist.errors import DecodeError, NotRunning, PayloadTooLarge, UnknownMember
+from memberlist.errors import (
+    DecodeError,
+    MemberlistError,
+    NotRunning,
+    PayloadTooLarge,
+    UnknownMember,
+)
 from memberlist.exchange import Exchanges
 from memberlist.healing import Healer
 from memberlist.members import MemberTable
@@ -38,6 +44,7 @@ from memberlist.node import (
     Address,
     Node,
     pack_ip,
+    unpack_ip,
 )
 from memberlist.outputs import MemberlistLeft, MessageReceived, Output
 from memberlist.packet import CRC_SIZE, PacketCodec, PacketLimits, label_header
@@ -507,13 +514,16 @@ class Memberlist:
         """
         if self._over:
             raise NotRunning("it has left")
-        if not 0 <= priority <= 9:
-            raise ValueError(f"priority must be within [0, 9], not {priority}")
+        if not isinstance(priority, int) or not 0 <= priority <= 9:
+            raise ValueError(f"priority must be a number from 0 to 9, not {priority!r}")
+        if key is not None and not isinstance(key, str):
+            raise TypeError(f"a key must be text, not {type(key).__name__}")
         _bytes(payload, "payload")
-        previous, self._core.now = self._core.now, max(self._core.now, _finite(now))
+        previous = self._core.now
+        self._advance(now)
         try:
             return self._news.broadcast(payload, key, priority)
-        except (PayloadTooLarge, ValueError):
+        except MemberlistError:
             self._core.now = previous
             raise
 
@@ -694,7 +704,7 @@ def _address(address: Address) -> Address:
     host, port = _seed(address)
     if not any(pack_ip(host)):
         raise ValueError(f"others can't reach {host}: give the address that they should use")
-    return host, port
+    return unpack_ip(pack_ip(host)), port
 
 
 def _finite(now: float) -> float:

@@ -349,9 +349,9 @@ class UserStateReceived:
     join: bool
 
 
-@frozen
+@define
 class PingCompleted:
-    """A direct ping was answered.
+    """A direct ping was answered. Not frozen only because every probe ends in one.
 
     Attributes:
         ping: The number that `ping` returned, or None for the failure detector's own.

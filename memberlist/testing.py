@@ -63,9 +63,9 @@ class Network:
     """Machines by name, a clock, faulty links and one queue of what is to happen.
 
     A machine is anything with `poll`, `next_timeout`, `handle_timeout` and inputs that are called
-    by their names, `now` last. Deadlines are armed lazily: the queue holds an entry at or before each machine's deadline, and
-    nothing ever looks at all machines. A subclass says in `route` what an output means, and may
-    look at a machine after each of its inputs in `stepped`.
+    by their names, `now` last. Deadlines are armed lazily: the queue holds an entry at or before
+    each one, and nothing ever looks at all machines. A subclass says in `route` what an output
+    means, and may look at a machine after each of its inputs in `stepped`.
 
     Attributes:
         rng: The only source of chance; every machine's own is seeded from it.
@@ -104,6 +104,9 @@ class Network:
     def stepped(self, name: str, machine: Any) -> None:
         """Look at a machine after one of its inputs."""
 
+    def disturb(self, *names: str) -> None:
+        """Take note of who suffers a fault of its own from now on."""
+
     def conditions(
         self,
         *,
@@ -129,10 +132,12 @@ class Network:
     def cut(self, source: str, to: str) -> None:
         """Let nothing more through from `source` to `to`; the other way stays as it is."""
         self._cuts.add((source, to))
+        self.disturb(source, to)
         self._judge()
 
     def partition(self, *groups: Iterable[str]) -> None:
         """Let members of different groups hear nothing of each other; the rest is one group."""
+        self.disturb(*self.machines)
         self._sides = {name: side for side, group in enumerate(groups, 1) for name in group}
         self._judge()
 
@@ -145,6 +150,7 @@ class Network:
     def slow(self, name: str, seconds: float) -> None:
         """Let all that `name` sends or receives take `seconds` longer; 0 ends that."""
         self._slow[name] = seconds
+        self.disturb(name)
         self._slow = {each: extra for each, extra in self._slow.items() if extra > 0}
         self._judge()
 
@@ -158,6 +164,7 @@ class Network:
         """
         if name not in self._held:
             self._held[name] = deque()
+            self.disturb(name)
             if not timers:
                 self._stopped.add(name)
             self._judge()
@@ -575,7 +582,7 @@ class Cluster(Network):
 
     def crash(self, name: str) -> None:
         """End a member's process at once: its sockets close, its memory is gone."""
-        self.disturbed[name] = None
+        self.disturb(name)
         self.detections[name] = Detection(self.now)
         self.connections.close_all(name)
         self.remove(name)
@@ -601,28 +608,6 @@ class Cluster(Network):
             address=address or birth.address,
             incarnation=incarnation if remembered else 0,
         )
-
-    # --- faults that mark a member as disturbed
-
-    def pause(self, name: str, *, timers: bool = False) -> None:
-        """See `Network.pause`."""
-        self.disturbed[name] = None
-        super().pause(name, timers=timers)
-
-    def slow(self, name: str, seconds: float) -> None:
-        """See `Network.slow`."""
-        self.disturbed[name] = None
-        super().slow(name, seconds)
-
-    def cut(self, source: str, to: str) -> None:
-        """See `Network.cut`."""
-        self.disturbed |= {source: None, to: None}
-        super().cut(source, to)
-
-    def partition(self, *groups: Iterable[str]) -> None:
-        """See `Network.partition`; everybody counts as disturbed."""
-        self.disturbed |= dict.fromkeys(self.machines)
-        super().partition(*groups)
 
     # --- outputs
 
@@ -653,6 +638,10 @@ class Cluster(Network):
         if self.invariants is not None:
             self.invariants.saw(name, output)
 
+    def disturb(self, *names: str) -> None:
+        """Count nothing that these are accused of as a false positive."""
+        self.disturbed |= dict.fromkeys(names)
+
     def stepped(self, name: str, machine: Any) -> None:
         """Check the invariants that concern one machine."""
         assert self.invariants is not None
@@ -670,7 +659,7 @@ class Cluster(Network):
             if detection and detection.suspected is None and subject not in self.machines:
                 detection.suspected = self.now - detection.since
         elif kind is MemberlistLeft:
-            self.disturbed[name] = None
+            self.disturb(name)
         if self.on_event is not None:
             self.on_event(name, event)
 

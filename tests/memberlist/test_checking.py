@@ -244,7 +244,10 @@ ASKED = codec.encode_indirect_ping(IndirectPing(7, "c", A, nack=True))
         (codec.encode_nack(7), "Nack sequence=7"),
         (
             ASKED,
-            "IndirectPing sequence=7 node=c target=10.0.0.1:7946 nack=True source=None source_name=",
+            (
+                "IndirectPing sequence=7 node=c target=10.0.0.1:7946 nack=True source=None "
+                "source_name="
+            ),
         ),
         (
             packed(codec.encode_nack(1), codec.encode_suspect(2, "x", "y")),
