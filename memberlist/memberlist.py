@@ -12,6 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
+from memberlist.arguments import (
+    check_address,
+    check_bytes,
+    check_name,
+    check_seed,
+    check_time,
+)
 from memberlist.codec import (
     decode_ack,
     decode_gossip,
@@ -24,28 +31,13 @@ from memberlist.config import Config
 from memberlist.core import Core
 from memberlist.detector import FailureDetector, Probe
 from memberlist.dissemination import Dissemination
-from memberlist.errors import (
-    DecodeError,
-    MemberlistError,
-    NotRunning,
-    PayloadTooLarge,
-    UnknownMember,
-)
+from memberlist.errors import DecodeError, NotRunning, PayloadTooLarge, QueueFull, UnknownMember
 from memberlist.exchange import Exchanges
 from memberlist.healing import Healer
 from memberlist.members import MemberTable
 from memberlist.membership import Claim, Membership
 from memberlist.messages import Dead, Suspect
-from memberlist.node import (
-    ALIVE,
-    INCARNATION_MAX,
-    NAME_SIZE_MAX,
-    SUSPECT,
-    Address,
-    Node,
-    pack_ip,
-    unpack_ip,
-)
+from memberlist.node import ALIVE, INCARNATION_MAX, SUSPECT, Address, Node, pack_ip
 from memberlist.outputs import MemberlistLeft, MessageReceived, Output
 from memberlist.packet import CRC_SIZE, PacketCodec, PacketLimits, label_header
 from memberlist.security import ENCRYPTION_OVERHEAD, Keyring, system_entropy
@@ -112,8 +104,8 @@ class Memberlist:
     ) -> None:
         if not 0 <= incarnation < INCARNATION_MAX:
             raise ValueError(f"incarnation must be within [0, {INCARNATION_MAX - 1}]")
-        own = Node(_name(name), _address(address), meta, config.versions, incarnation + 1)
-        self._core = Core(name, config, rng, _finite(now))
+        own = Node(check_name(name), check_address(address), meta, config.versions, incarnation + 1)
+        self._core = Core(name, config, rng, check_time(now))
         self._table = MemberTable(own, (node for node in known if node.state is ALIVE), rng)
         packets = PacketCodec(
             label=config.label,
@@ -338,7 +330,7 @@ class Memberlist:
             return
         core = self._core
         if now > core.now:
-            core.now = _finite(now)
+            core.now = check_time(now)
         core.stats.packets_received += 1
         core.stats.bytes_received += len(data)
         try:
@@ -417,7 +409,7 @@ class Memberlist:
             NotRunning: After `leave`.
         """
         self._require_running()
-        seeds = [_seed(seed) for seed in seeds]
+        seeds = [check_seed(seed) for seed in seeds]
         if not seeds:
             raise ValueError("a join needs at least one seed")
         self._advance(now)
@@ -487,7 +479,7 @@ class Memberlist:
             PayloadTooLarge: An ack with it would not fit a packet.
         """
         limit = self._news.message_size_max - _ACK_SIZE
-        if len(_bytes(payload, "payload")) > limit:
+        if len(check_bytes(payload, "payload")) > limit:
             raise PayloadTooLarge(len(payload), limit)
         self._advance(now)
         self._detector.set_payload(payload)
@@ -518,12 +510,12 @@ class Memberlist:
             raise ValueError(f"priority must be a number from 0 to 9, not {priority!r}")
         if key is not None and not isinstance(key, str):
             raise TypeError(f"a key must be text, not {type(key).__name__}")
-        _bytes(payload, "payload")
+        check_bytes(payload, "payload")
         previous = self._core.now
         self._advance(now)
         try:
             return self._news.broadcast(payload, key, priority)
-        except MemberlistError:
+        except (PayloadTooLarge, QueueFull):
             self._core.now = previous
             raise
 
@@ -551,7 +543,7 @@ class Memberlist:
         """
         if self._over:
             raise NotRunning("it has left")
-        _bytes(payload, "payload")
+        check_bytes(payload, "payload")
         limit = self._core.config.user_message_size_max if reliable else self._news.room - 1
         if len(payload) > limit:
             raise PayloadTooLarge(len(payload), limit)
@@ -560,7 +552,7 @@ class Memberlist:
         elif reliable:
             raise ValueError("a reliable message goes to a member's name")
         else:
-            node, to = None, _seed(to)
+            node, to = None, check_seed(to)
         self._advance(now)
         if node is not None and reliable:
             return self._exchanges.message(node, payload)
@@ -625,7 +617,7 @@ class Memberlist:
     def _advance(self, now: float) -> None:
         """Take the caller's time; an older one counts as the newest seen (C4)."""
         if now > self._core.now:
-            self._core.now = _finite(now)
+            self._core.now = check_time(now)
 
     def _challenge(self, claim: Claim) -> bool:
         return self._detector.challenge(claim)
@@ -670,44 +662,10 @@ class Memberlist:
     def _check_meta(self, meta: bytes) -> None:
         """Refuse metadata with which our own alive message would not fit a packet."""
         limit = self._core.config.meta_size_max
-        if len(_bytes(meta, "meta")) > limit:
+        if len(check_bytes(meta, "meta")) > limit:
             raise PayloadTooLarge(len(meta), limit)
         own = self._table.own
         largest = Node(own.name, own.address, meta, own.versions, INCARNATION_MAX)
         excess = len(encode_alive(largest)) - self._news.message_size_max
         if excess > 0:
             raise PayloadTooLarge(len(meta), max(len(meta) - excess, 0))
-
-
-def _bytes(value: bytes, what: str) -> bytes:
-    if not isinstance(value, bytes):
-        raise TypeError(f"{what} must be bytes, not {type(value).__name__}")
-    return value
-
-
-def _name(name: str) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"a name must be text, not {type(name).__name__}")
-    if not 0 < len(name.encode()) <= NAME_SIZE_MAX:
-        raise ValueError(f"a name must have 1 to {NAME_SIZE_MAX} bytes, not {name!r}")
-    return name
-
-
-def _seed(seed: Address) -> Address:
-    host, port = seed
-    if not (isinstance(host, str) and host and isinstance(port, int) and 0 < port < 65536):
-        raise ValueError(f"not an address (host, port): {seed!r}")
-    return host, port
-
-
-def _address(address: Address) -> Address:
-    host, port = _seed(address)
-    if not any(pack_ip(host)):
-        raise ValueError(f"others can't reach {host}: give the address that they should use")
-    return unpack_ip(pack_ip(host)), port
-
-
-def _finite(now: float) -> float:
-    if not -math.inf < now < math.inf:
-        raise ValueError(f"time must be finite, not {now}")
-    return now
