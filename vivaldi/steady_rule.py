@@ -1,0 +1,252 @@
+"""The default update rule: accurate, stable, hard to poison.
+
+It differs from Serf's rule, and from the paper, in what the measurements asked for
+(`python -m tests.benchmarks.vivaldi_figures` prints them):
+
+1. A step is weighted by typical over sampled round trip time, so that relative errors shrink
+   and near peers, which people look for, count more than far ones.
+2. Vector and height move together so that the estimate changes by exactly the force
+   (the vector-with-height norm of the paper, section 5.4).
+3. A sample whose residual is many times what one's own error explains is trusted less, down
+   to not at all. Its residual is measured against sampled plus typical round trip time,
+   otherwise near peers would be the suspects. An error above `LOST` trusts everybody: a node
+   that was dragged away, or whose network has changed, finds back.
+4. What a peer claims is checked for sign and range, and its claim to be right counts no more
+   than `CLAIM_MIN`.
+5. The published coordinate is a moving average of the working one, fast while the error is
+   large or samples are few.
+6. A small share of each trusted peer's position is subtracted, which holds the centroid of
+   all nodes at the origin. Nothing else pulls towards the origin, as that would shrink
+   distances.
+
+Invariants: all fields are finite, errors within [ERROR_MIN, error_max], heights within
+[height_min, rtt_max], the vector no longer than `REACH` times rtt_max. One sample moves the
+node by at most position_step times the larger of round trip time and estimate.
+"""
+
+# Comparisons are written out: `min` and `max` are calls, and would slow each update by a fifth.
+# ruff: noqa: FURB136, PLR1730
+
+from __future__ import annotations
+
+from random import Random
+
+from vivaldi.config import Config
+from vivaldi.coordinate import Coordinate
+from vivaldi.errors import InvalidCoordinate, InvalidRtt, Rejection
+from vivaldi.filters import LatencyFilters
+from vivaldi.stats import Stats
+from vivaldi.vectors import (
+    SAME_PLACE,
+    blended,
+    difference_and_length,
+    length,
+    random_direction,
+    stepped,
+)
+
+ERROR_MIN = 0.005
+"""Lower bound of the own error: a node that is sure of itself would never move again."""
+
+CLAIM_MIN = 0.05
+"""A peer that claims a smaller error is treated as if it claimed this one."""
+
+WRONG_MAX = 2.0
+"""Upper bound of the relative error that one sample can bring into the moving average."""
+
+NEAR_MAX = 3.0
+"""Upper bound of typical over sampled round trip time as a weight of a step."""
+
+DOUBT_SCALE = 2.0
+"""Residuals of so many times the own error are trusted by half."""
+
+DOUBT_ERROR_MIN = 0.15
+"""Least own error in the formula of trust."""
+
+DOUBT_MIN = 0.3
+"""Least share with which a sample that is not trusted still enters the error."""
+
+LOST = 1.0
+"""A node with this error or more trusts every sample alike."""
+
+STEP_MIN, STEP_MAX = 0.25, 0.8
+"""Bounds of the step, which is the own error in between."""
+
+TYPICAL_SHARE = 0.1
+"""Weight of a sample in the moving average of round trip times."""
+
+REACH = 4.0
+"""Vectors longer than this many times rtt_max are refused, and made anew if one's own."""
+
+FOLLOWED_SAMPLES = 20
+"""The published coordinate averages at least one in so many of the samples since the start."""
+
+FOLLOWING_MAX = 0.05
+"""Share by which a node of many samples follows at most, unless it is lost."""
+
+SETTLED = 0.1
+"""Below this error centring weakens with it: where estimates can be perfect, it must not bias."""
+
+CENTRING_REACH = 10.0
+"""Centring takes peers at most this many round trips away at face value."""
+
+
+class SteadyRule:
+    """The state of one node: working and published coordinate, latency filters."""
+
+    def __init__(self, config: Config, rng: Random, stats: Stats) -> None:
+        self._config = config
+        self._rng = rng
+        self._stats = stats
+        self._vector_max = REACH * config.rtt_max
+        # Invariant: the two together stay within position_step, see CENTRING_REACH.
+        self._centring = min(config.centring, config.position_step / (2.0 * CENTRING_REACH))
+        self._step_max = config.position_step - CENTRING_REACH * self._centring
+        self._reset()
+
+    def _reset(self) -> None:
+        config = self._config
+        self.filters = LatencyFilters(
+            config.filter_window, config.filter_percentile, config.peers_max
+        )
+        self._samples = 0
+        self._typical = 0.0
+        self.replace(
+            Coordinate(
+                (0.0,) * config.dimensions, config.error_max, 0.0, config.height_min, config.space
+            )
+        )
+
+    def replace(self, coordinate: Coordinate) -> None:
+        """Continue from a coordinate that has been checked."""
+        self.coordinate = coordinate
+        self._vector = coordinate.vector
+        self._height = max(coordinate.height, self._config.height_min)
+        self._error = max(coordinate.error, ERROR_MIN)
+
+    def check(self, other: Coordinate) -> None:
+        """Raise `InvalidCoordinate` unless every field is finite and within its range."""
+        longest = self._config.rtt_max
+        if not other.is_finite:
+            raise InvalidCoordinate(Rejection.NOT_FINITE)
+        if not 0.0 <= other.error <= self._config.error_max:
+            raise InvalidCoordinate(Rejection.ERROR_RANGE)
+        if not 0.0 <= other.height <= longest:
+            raise InvalidCoordinate(Rejection.HEIGHT_RANGE)
+        if not -longest <= other.adjustment <= longest:
+            raise InvalidCoordinate(Rejection.ADJUSTMENT_RANGE)
+        if not length(other.vector) <= self._vector_max:
+            raise InvalidCoordinate(Rejection.VECTOR_RANGE)
+
+    def update(self, peer: str, other: Coordinate, rtt: float) -> Coordinate:
+        """Move by one sample of the same space and dimensions; returns the new coordinate."""
+        config = self._config
+        rtt_max = config.rtt_max
+        other_error, other_height = other.error, other.height
+        apart, size, outlying = difference_and_length(self._vector, other.vector)
+        distance = size + self._height + other_height
+        if not (
+            0.0 <= other_error <= config.error_max
+            and 0.0 <= other_height <= rtt_max
+            and -rtt_max <= other.adjustment <= rtt_max
+            and outlying <= self._vector_max
+        ):
+            self.check(other)
+        if not 0.0 <= rtt <= rtt_max:
+            raise InvalidRtt(Rejection.RTT_RANGE)
+        estimate = distance + other.adjustment
+        if not estimate > 0.0:
+            estimate = distance
+        rtt = self.filters.push(peer, rtt)
+        if rtt < config.clock_resolution:
+            # The clock says only "less than its grain"; an estimate below that is right.
+            rtt = config.clock_resolution
+            if estimate < rtt:
+                estimate = rtt
+        self._samples += 1
+        share = 1.0 / self._samples if self._samples < 10 else TYPICAL_SHARE
+        typical = self._typical = self._typical + share * (rtt - self._typical)
+        larger = rtt if rtt > estimate else estimate
+        step, trust = self._step(other_error, rtt, abs(rtt - estimate), typical)
+        force = step * (rtt - estimate)
+        pull = self._pull(outlying, larger) if trust > 0.5 else 0.0
+        if size > SAME_PLACE:
+            factor = force / distance
+            self._vector = stepped(self._vector, apart, factor, other.vector, pull)
+            height = self._height + (self._height + other_height) * factor
+            self._height = height if height > config.height_min else config.height_min
+        else:
+            apart = random_direction(len(apart), self._rng)
+            self._vector = stepped(self._vector, apart, force, other.vector, pull)
+        if outlying + rtt_max > self._vector_max and length(self._vector) > self._vector_max:
+            self._stats.resets += 1
+            self._reset()
+            return self.coordinate
+        return self._publish()
+
+    def _pull(self, outlying: float, larger: float) -> float:
+        """Return the share of a peer's position to subtract, so that the centroid stays put.
+
+        Args:
+            outlying: Seconds from the origin to the peer.
+            larger: Seconds, the larger of round trip time and estimate.
+        """
+        pull = self._centring
+        if self._error < SETTLED:
+            share = self._error / SETTLED
+            pull *= share * share
+        if outlying > CENTRING_REACH * larger:
+            pull *= CENTRING_REACH * larger / outlying
+        return pull
+
+    def _step(
+        self, other_error: float, rtt: float, residual: float, typical: float
+    ) -> tuple[float, float]:
+        """Learn from a sample; return the share of its residual to move by, and the trust in it.
+
+        Args:
+            other_error: What the peer claims; within its range.
+            rtt: Seconds, > 0.
+            residual: Seconds between round trip time and estimate, >= 0.
+            typical: Seconds, the moving average of round trip times, > 0.
+        """
+        config = self._config
+        error = self._error
+        weight = error / (error + (other_error if other_error > CLAIM_MIN else CLAIM_MIN))
+        trust = 1.0
+        if error < LOST:
+            expected = error if error > DOUBT_ERROR_MIN else DOUBT_ERROR_MIN
+            doubt = residual / ((rtt + typical) * DOUBT_SCALE * expected)
+            doubt *= doubt
+            trust = 1.0 / (1.0 + doubt * doubt)
+        wrong = residual / rtt
+        gain = config.error_step * weight * (trust if trust > DOUBT_MIN else DOUBT_MIN)
+        learned = error + gain * ((wrong if wrong < WRONG_MAX else WRONG_MAX) - error)
+        if learned > config.error_max:
+            learned = config.error_max
+        self._error = learned if learned > ERROR_MIN else ERROR_MIN
+        near = typical / rtt
+        step = error if error < STEP_MAX else STEP_MAX
+        step = (step if step > STEP_MIN else STEP_MIN) * weight * trust
+        step *= near if near < NEAR_MAX else NEAR_MAX
+        return (step if step < self._step_max else self._step_max), trust
+
+    def _publish(self) -> Coordinate:
+        """Let the published coordinate follow the working one; return it."""
+        config = self._config
+        error = self._error
+        vector, height = self._vector, self._height
+        if error >= LOST:
+            self._samples = 0
+        else:
+            share = 3.0 * error * error
+            most = FOLLOWED_SAMPLES / self._samples
+            most = most if most > FOLLOWING_MAX else FOLLOWING_MAX
+            share = share if share < most else most
+            share = share if share > config.averaging else config.averaging
+            if share < 1.0:
+                before = self.coordinate
+                vector = blended(before.vector, vector, share)
+                height = before.height + (height - before.height) * share
+        own = self.coordinate = Coordinate(vector, error, 0.0, height, config.space)
+        return own
