@@ -93,6 +93,8 @@ class Config:
         user_broadcast_share: The part of a packet's room that user broadcasts may claim while
             membership news compete for it, and the other way round.
         streams_max: Inbound streams at once; memberlist's limit of push/pulls is 128.
+        outbound_streams_max: Streams of ours under way at which joins and reliable messages are
+            refused.
         pending_pings_max: Manual pings and indirect pings for others that wait at once.
         parts_max: Parts of one received packet, nested ones counted.
         nesting_max: Depth of compounds and compressions in a packet.
@@ -142,6 +144,7 @@ class Config:
     user_broadcasts_max: int = field(default=4096, validator=_count(1, 1 << 20))
     user_broadcast_share: float = field(default=0.5, validator=_number(0.0, 1.0))
     streams_max: int = field(default=128, validator=_count(1, 1 << 16))
+    outbound_streams_max: int = field(default=1024, validator=_count(1, 1 << 16))
     pending_pings_max: int = field(default=1024, validator=_count(1, 1 << 20))
     parts_max: int = field(default=1024, validator=_count(1, 1 << 16))
     nesting_max: int = field(default=4, validator=_count(1, 16))

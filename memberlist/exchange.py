@@ -18,7 +18,7 @@ from attrs import define
 from memberlist.codec import encode_ack, encode_error, encode_ping
 from memberlist.core import Core
 from memberlist.detector import Probe
-from memberlist.errors import DecodeError
+from memberlist.errors import DecodeError, QueueFull
 from memberlist.members import MemberTable
 from memberlist.membership import Membership
 from memberlist.messages import Ack, ErrorReply, Ping, PushPull, StreamMessage, UserMessage
@@ -198,6 +198,16 @@ class Exchanges:
 
     # --- what the application asks for -------------------------------------------------------
 
+    def require_room(self) -> None:
+        """Check that the application may have one more stream opened.
+
+        Raises:
+            QueueFull: Too many that we opened are under way.
+        """
+        limit = self._core.config.outbound_streams_max
+        if len(self._streams) - self._accepted >= limit:
+            raise QueueFull("outbound streams", limit)
+
     def join(self, seeds: Sequence[Address]) -> int:
         """Exchange states with each seed; the result comes as `JoinFinished`."""
         join = _Join(self._next_join, tuple(seeds), [None] * len(seeds))
@@ -336,6 +346,10 @@ class Exchanges:
             self._fail(stream, error.reason, str(error))
             return
         if message is not None:
+            refused = stream.decoder.refused
+            if refused:
+                detail = f"{refused} entries of a push/pull that describe no member"
+                self._core.reject(stream.peer, stream.decoder.refusal, detail)
             self._actions[stream.purpose](stream, message)
 
     def closed(self, number: int) -> None:

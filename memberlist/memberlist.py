@@ -406,12 +406,14 @@ class Memberlist:
 
         Raises:
             ValueError: No seeds, or one that is no address.
+            QueueFull: `config.outbound_streams_max` streams are under way already.
             NotRunning: After `leave`.
         """
         self._require_running()
         seeds = [check_seed(seed) for seed in seeds]
         if not seeds:
             raise ValueError("a join needs at least one seed")
+        self._exchanges.require_room()
         self._advance(now)
         self._healer.add_seeds(seeds)
         return self._exchanges.join(seeds)
@@ -539,6 +541,7 @@ class Memberlist:
         Raises:
             UnknownMember: Nobody alive or suspect has this name.
             PayloadTooLarge: It is too large for its way.
+            QueueFull: A reliable one, and `config.outbound_streams_max` streams are under way.
             NotRunning: After `leave` is complete.
         """
         if self._over:
@@ -549,6 +552,8 @@ class Memberlist:
             raise PayloadTooLarge(len(payload), limit)
         if isinstance(to, str):
             node: Node | None = self._reachable(to)
+            if reliable:
+                self._exchanges.require_room()
         elif reliable:
             raise ValueError("a reliable message goes to a member's name")
         else:
