@@ -19,6 +19,9 @@ from attrs import Attribute, evolve, field, frozen
 PROTOCOL_VERSION_MAX = 5
 PROTOCOL_VERSION_MIN = 1
 
+#: Most metadata that any member may have, in bytes: memberlist's MetaMaxSize.
+META_SIZE_MAX = 512
+
 _Check = Callable[[Any, "Attribute[Any]", Any], None]
 
 
@@ -139,7 +142,7 @@ class Config:
     compression: bool = True
     compression_size_min: int = field(default=512, validator=_count(0, 1 << 20))
     allowed_networks: tuple[str, ...] | None = None
-    meta_size_max: int = field(default=512, validator=_count(0, 512))
+    meta_size_max: int = field(default=META_SIZE_MAX, validator=_count(0, META_SIZE_MAX))
     members_max: int = field(default=100_000, validator=_count(1, 1 << 20))
     user_broadcasts_max: int = field(default=4096, validator=_count(1, 1 << 20))
     user_broadcast_share: float = field(default=0.5, validator=_number(0.0, 1.0))

@@ -27,7 +27,7 @@ from memberlist.errors import QueueFull
 from memberlist.members import MemberTable
 from memberlist.membership import Claim, Membership
 from memberlist.messages import Ack, IndirectPing, Nack, Ping, Suspect
-from memberlist.node import ALIVE, Address, Node
+from memberlist.node import ALIVE, NAME_SIZE_MAX, Address, Node
 from memberlist.outputs import PingCompleted, PingFailed, ProbeFailed, ProbeRecord
 from memberlist.packet import encode_compound
 from memberlist.timers import Timer
@@ -214,7 +214,10 @@ class FailureDetector:
             return
         # The buddy system: who is suspected hears it with the ping, and can refute at once.
         accusation = encode_suspect(node.incarnation, node.name, self._core.name)
-        self._news.send_plain(node.address, encode_compound([message, accusation]), node)
+        both = encode_compound([message, accusation])
+        if len(both) > self._news.room:  # Long names: the ping is what counts.
+            both = message
+        self._news.send_plain(node.address, both, node)
 
     def _probe_answered(self, probe: Probe, ack: Ack, source: Address) -> None:
         core = self._core
@@ -338,6 +341,9 @@ class FailureDetector:
     def relay(self, request: IndirectPing, source: Address) -> None:
         """Ping a member for somebody else."""
         core = self._core
+        if len(request.node) > NAME_SIZE_MAX or not self._news.fits_probe(request.node):
+            core.reject(source, "name-too-large", "a ping with it would not fit a packet")
+            return
         if len(self._waiting) >= core.config.pending_pings_max:
             core.reject(source, "too-many-pings", request.node)
             return

@@ -23,6 +23,8 @@ from memberlist.versions import supports_crc
 
 #: memberlist 0.2.2 (in Serf 0.9.4) computes a compound's table wrongly from 128 parts on.
 PARTS_MAX = 127
+#: Most bytes of an indirect ping, the larger of both pings, beside the two names in it.
+PROBE_SIZE = 128
 
 
 class Dissemination:
@@ -55,6 +57,11 @@ class Dissemination:
         self._gossip_timer: Timer | None = None
         # Whether our farewell was sent as often as it should be.
         self.farewell_told = False
+
+    def fits_probe(self, name: str) -> bool:
+        """Whether pings that name this member, and ours, fit a packet."""
+        names = len(name.encode("utf-8", "surrogateescape")) + len(self._core.name.encode())
+        return names + PROBE_SIZE <= self.message_size_max
 
     # --- single packets ----------------------------------------------------------------------
 

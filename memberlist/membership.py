@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from attrs import define
 
 from memberlist.codec import encode_alive, encode_dead, encode_suspect
+from memberlist.config import META_SIZE_MAX
 from memberlist.core import Core
 from memberlist.dissemination import Dissemination
 from memberlist.members import MemberTable
@@ -153,16 +154,28 @@ class Membership:
         versions = node.versions
         if len(versions) >= 3 and not 0 < versions[0] <= versions[1]:
             return "bad-versions"
-        if known is None and len(self._table) >= self._core.config.members_max:
-            return "table-full"
+        if len(node.meta) > META_SIZE_MAX:
+            return "meta-too-large"
+        reason = None
         if known is None or known.address != node.address:
-            if not 0 < node.address[1] < 65536:
-                return "bad-address"
-            if self._networks is not None:
-                ip = ipaddress.ip_address(node.address[0])
-                if not any(ip in network for network in self._networks):
-                    return "address-not-allowed"
-        return None if self._accept(node) else "not-accepted"
+            reason = self._refusal_of_address(node)
+        if known is None:
+            reason = reason or self._refusal_of_name(node.name)
+        return reason or (None if self._accept(node) else "not-accepted")
+
+    def _refusal_of_name(self, name: str) -> str | None:
+        if len(self._table) >= self._core.config.members_max:
+            return "table-full"
+        return None if self._news.fits_probe(name) else "name-too-large"
+
+    def _refusal_of_address(self, node: Node) -> str | None:
+        if not 0 < node.address[1] < 65536:
+            return "bad-address"
+        if self._networks is not None:
+            ip = ipaddress.ip_address(node.address[0])
+            if not any(ip in network for network in self._networks):
+                return "address-not-allowed"
+        return None
 
     def _correct(self, known: Node, to: Address) -> None:
         """Tell a member that is back from the dead what is held against it, so that it refutes.
