@@ -71,6 +71,9 @@ class _Tier:
 class BroadcastQueue:
     """Broadcasts, least-sent first; among these the largest that fits, then the newest.
 
+    Deviation: the newest of a tier is who came to it last, which a stack knows for nothing;
+    memberlist compares running numbers, and loses a message when they start anew.
+
     >>> queue = BroadcastQueue()
     >>> _ = queue.add(b"old", key="a"), queue.add(b"news", key="a"), queue.add(b"b")
     >>> queue.take(room=20, parts=8, limit=2)
