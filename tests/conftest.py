@@ -4,6 +4,7 @@ Hypothesis loads a profile of its own named `ci` where `CI` is set; ours replace
 this file is read later. `--hypothesis-profile` on the command line wins over both.
 """
 
+import argparse
 import os
 import shlex
 from collections.abc import Iterator
@@ -41,12 +42,19 @@ SEEDS_DEFAULT = 5
 REQUIRE_PEERS = "SHOAL_REQUIRE_PEERS"
 
 
+def at_least_one(text: str) -> int:
+    """Return a count from the command line."""
+    if (count := int(text)) < 1:
+        raise argparse.ArgumentTypeError("a run needs at least one seed")
+    return count
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--seeds`, `--seed` and `--rewrite`."""
     group = parser.getgroup("shoal")
     group.addoption(
         "--seeds",
-        type=int,
+        type=at_least_one,
         default=SEEDS_DEFAULT,
         metavar="N",
         help="run each seeded test with the seeds 0 to N-1 (default: %(default)s)",
@@ -71,8 +79,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     one = metafunc.config.getoption("--seed")
     count = metafunc.config.getoption("--seeds")
-    if count < 1:
-        raise pytest.UsageError("--seeds must be at least 1")
     metafunc.parametrize("seed", range(count) if one is None else [one], ids="seed{}".format)
 
 
