@@ -56,7 +56,7 @@ class MemberTable:
         return self._nodes[self.own_name]
 
     def since(self, name: str) -> float | None:
-        """When this member stopped being alive; None while it is alive."""
+        """When this member came to its state; None while it is alive."""
         return self._since.get(name)
 
     def store(self, node: Node, now: float) -> None:
@@ -80,9 +80,9 @@ class MemberTable:
         self._since.pop(name, None)
         self._gone.add(name)
         if len(self._gone) > 64 + len(self._nodes):
+            self._cursor = sum(other in self._nodes for other in self._rotation[: self._cursor])
             self._rotation = [other for other in self._rotation if other in self._nodes]
             self._gone.clear()
-            self._cursor = min(self._cursor, len(self._rotation))
 
     def next_probe(self) -> Node | None:
         """Return the next member to probe: alive or suspect, not ourselves; None if there is none.
@@ -90,7 +90,8 @@ class MemberTable:
         Each candidate comes once a round. Amortised O(1) but for dead members, which are skipped.
         """
         rotation = self._rotation
-        for _ in range(len(rotation) + 1):
+        # The rest of this round and one whole round more: who can be probed is met.
+        for _ in range(2 * len(rotation)):
             if self._cursor >= len(rotation):
                 self._cursor = 0
             index = self._cursor
@@ -145,7 +146,7 @@ class MemberTable:
         return candidates[:k]
 
     def not_alive(self) -> list[Node]:
-        """Return the members that are suspect, dead or left, in the order of becoming so."""
+        """Return the members that are suspect, dead or left, as they ceased to be alive."""
         return [self._nodes[name] for name in self._since]
 
     def check_invariants(self) -> None:
