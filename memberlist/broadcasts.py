@@ -55,14 +55,14 @@ class _Tier:
         # Invariant: the keys of `buckets` in ascending order; no bucket is empty.
         self.sizes: list[int] = []
 
-    def push(self, broadcast: Broadcast) -> None:
-        size = len(broadcast.message)
+    def push_all(self, size: int, chunk: list[Broadcast]) -> None:
+        """Stack broadcasts of one size, the newest last."""
         bucket = self.buckets.get(size)
         if bucket is None:
             insort(self.sizes, size)
-            self.buckets[size] = [broadcast]
+            self.buckets[size] = chunk
         else:
-            bucket.append(broadcast)
+            bucket += chunk
 
     def drop_bucket(self, index: int) -> None:
         del self.buckets[self.sizes.pop(index)]
@@ -100,7 +100,7 @@ class BroadcastQueue:
         if key is not None:
             superseded = self.discard(key)
             self._keyed[key] = broadcast
-        self._tiers[0].push(broadcast)
+        self._tiers[0].push_all(len(message), [broadcast])
         self.count += 1
         self.size += len(message)
         return superseded
@@ -132,43 +132,55 @@ class BroadcastQueue:
             The messages, and the broadcasts that are finished with this hand-out.
         """
         messages: list[bytes] = []
-        taken: list[Broadcast] = []
-        for tier in self._tiers:
-            if tier.sizes and room > 2 and len(messages) < parts:
-                room = self._take_from(tier, room - 2, parts, messages, taken) + 2
-        finished = []
+        taken: list[tuple[int, list[Broadcast]]] = []
+        for transmits, tier in enumerate(self._tiers):
+            if tier.sizes:
+                begun = len(taken)
+                room = self._take_from(tier, room, parts, messages, taken)
+                for _, chunk in taken[begun:]:
+                    for broadcast in chunk:
+                        broadcast.transmits = transmits + 1
+        finished: list[Broadcast] = []
         # In reverse, so that the newest ends on top of its new stack again.
-        for broadcast in reversed(taken):
-            broadcast.transmits += 1
-            if broadcast.transmits >= limit:
-                self._finish(broadcast)
-                finished.append(broadcast)
+        for size, chunk in reversed(taken):
+            transmits = chunk[0].transmits
+            if transmits < limit:
+                self._tier(transmits).push_all(size, chunk)
             else:
-                self._tier(broadcast.transmits).push(broadcast)
+                finished += chunk
+        for broadcast in finished:
+            self._finish(broadcast)
         return messages, finished
 
     def _take_from(
-        self, tier: _Tier, room: int, parts: int, messages: list[bytes], taken: list[Broadcast]
+        self,
+        tier: _Tier,
+        room: int,
+        parts: int,
+        messages: list[bytes],
+        taken: list[tuple[int, list[Broadcast]]],
     ) -> int:
-        """Move what fits from one tier to `taken`; return the room left for the next message."""
+        """Move what fits from one tier to `taken`, a stack at a time; return the room left."""
         sizes = tier.sizes
-        index = bisect_right(sizes, room) - 1
-        while index >= 0:
+        index = bisect_right(sizes, room - 2) - 1
+        while index >= 0 and len(messages) < parts:
             size = sizes[index]
             bucket = tier.buckets[size]
-            while bucket and size <= room and len(messages) < parts:
-                broadcast = bucket.pop()
-                if broadcast.queued:
-                    messages.append(broadcast.message)
-                    taken.append(broadcast)
-                    room -= size + 2
-                else:
-                    self._stale -= 1
+            fitting = min(room // (size + 2), parts - len(messages))
+            chunk = bucket[-fitting:]
+            del bucket[-fitting:]
+            if self._stale:
+                met = len(chunk)
+                chunk = [broadcast for broadcast in chunk if broadcast.queued]
+                self._stale -= met - len(chunk)
+            if chunk:
+                messages += [broadcast.message for broadcast in reversed(chunk)]
+                taken.append((size, chunk))
+                room -= len(chunk) * (size + 2)
             if not bucket:
                 tier.drop_bucket(index)
-            if len(messages) >= parts:
-                break
-            index = min(index, bisect_right(sizes, room)) - 1
+                index -= 1
+            index = min(index, bisect_right(sizes, room - 2) - 1)
         return room
 
     def drop_larger(self, size: int) -> list[Broadcast]:
@@ -220,5 +232,5 @@ class BroadcastQueue:
             for size in old.sizes:
                 for broadcast in old.buckets[size]:
                     if broadcast.queued:
-                        new.push(broadcast)
+                        new.push_all(size, [broadcast])
         self._stale = 0

@@ -250,10 +250,7 @@ class FailureDetector:
             # Woken late, the others still get the time that they are due.
             least = core.now + config.probe_interval - config.probe_timeout
             probe.deadline = max(probe.deadline, least)
-        helpers = self._table.sample(
-            config.indirect_checks,
-            lambda node: node.state is ALIVE and node.name != probe.node.name,
-        )
+        helpers = self._table.sample(config.indirect_checks, exclude=probe.node.name)
         probe.helpers = tuple(helpers)
         self._nacks[probe.sequence] = probe
         for helper in helpers:

@@ -156,7 +156,7 @@ class Dissemination:
     def gossip_round(self) -> None:
         """Tell the news to a few random members."""
         room = self.room
-        for node in self._table.sample(self._core.config.gossip_nodes, self._wants_gossip):
+        for node in self._table.sample(self._core.config.gossip_nodes, also=self._wants_gossip):
             parts = self._collect(room - COMPOUND_OVERHEAD, PARTS_MAX)
             if not parts:
                 return
@@ -164,8 +164,8 @@ class Dissemination:
             self.send_plain(node.address, message, node)
 
     def _wants_gossip(self, node: Node) -> bool:
-        """Alive, suspect, and dead ones for a while, so that they can refute; never left ones."""
-        if node.state <= SUSPECT:
+        """Suspects, and dead ones for a while, so that they can refute; never left ones."""
+        if node.state is SUSPECT:
             return True
         since = self._table.since(node.name)
         window = self._core.config.gossip_to_the_dead_time

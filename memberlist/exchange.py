@@ -22,7 +22,7 @@ from memberlist.errors import DecodeError, QueueFull
 from memberlist.members import MemberTable
 from memberlist.membership import Membership
 from memberlist.messages import Ack, ErrorReply, Ping, PushPull, StreamMessage, UserMessage
-from memberlist.node import ALIVE, Address, Node
+from memberlist.node import Address, Node
 from memberlist.outputs import (
     CloseStream,
     JoinFinished,
@@ -443,7 +443,7 @@ class Exchanges:
     def _push_pull_tick(self, _: object) -> None:
         interval = push_pull_scale(self._core.config.push_pull_interval, len(self._table))
         self._core.timers.arm(self._core.now + interval, self._push_pull_tick)
-        for node in self._table.sample(1, lambda node: node.state is ALIVE):
+        for node in self._table.sample(1):
             self.push_pull(node)
 
     def check_invariants(self) -> None:

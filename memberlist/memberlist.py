@@ -459,7 +459,7 @@ class Memberlist:
         if self._over:
             self._over = False
             self._start()
-        for node in self._table.sample(1, lambda node: node.state is ALIVE):
+        for node in self._table.sample(1):
             self._exchanges.push_pull(node)
 
     def update_meta(self, meta: bytes, now: float) -> None:

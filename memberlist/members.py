@@ -110,34 +110,46 @@ class MemberTable:
                 return node
         return None
 
-    def sample(self, k: int, allowed: Callable[[Node], bool]) -> list[Node]:
-        """Return up to `k` distinct random members, without ourselves, that `allowed` lets pass.
+    def sample(
+        self,
+        k: int,
+        *,
+        exclude: str = "",
+        also: Callable[[Node], bool] | None = None,
+    ) -> list[Node]:
+        """Return up to `k` distinct random members that are alive, without ourselves.
 
         Large tables are drawn from at most 3 x `k` times, as in memberlist's kRandomNodes; small
         ones are searched whole, so that a member is found if there is one.
+
+        Args:
+            k: How many are wanted; >= 0.
+            exclude: A member that is not wanted.
+            also: Says which of those that are not alive may be chosen too; None for none.
         """
         rotation = self._rotation
         if len(rotation) <= 3 * k:
-            return self._sample_all(k, allowed)
+            return self._sample_all(k, exclude, also)
         chosen: dict[str, Node] = {}
-        random = self._rng.random
+        random, get, size = self._rng.random, self._nodes.get, len(rotation)
         for _ in range(3 * k):
-            name = rotation[int(random() * len(rotation))]
-            node = self._nodes.get(name)
-            if node is None or name == self.own_name or name in chosen or not allowed(node):
+            name = rotation[int(random() * size)]
+            node = get(name)
+            if node is None or (node.state is not ALIVE and (also is None or not also(node))):
                 continue
-            chosen[name] = node
-            if len(chosen) == k:
-                break
+            if name not in (self.own_name, exclude):
+                chosen[name] = node
+                if len(chosen) == k:
+                    break
         return list(chosen.values())
 
-    def _sample_all(self, k: int, allowed: Callable[[Node], bool]) -> list[Node]:
+    def _sample_all(self, k: int, exclude: str, also: Callable[[Node], bool] | None) -> list[Node]:
         candidates = [
             node
             for name in self._rotation
-            if name != self.own_name
+            if name not in (self.own_name, exclude)
             and (node := self._nodes.get(name)) is not None
-            and allowed(node)
+            and (node.state is ALIVE or (also is not None and also(node)))
         ]
         random = self._rng.random
         for index in range(min(k, len(candidates))):
