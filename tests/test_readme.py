@@ -149,7 +149,7 @@ def test_members_on_the_readmes_driver_find_each_other_and_leave() -> None:
         await until(lambda: all(len(driver.machine.members) == 3 for driver in drivers))
         seen = [{node.name for node in driver.machine.members} for driver in drivers]
         for driver in drivers:
-            driver.call(driver.machine.leave)
+            driver.call(driver.machine.leave, timeout=1.0)
         await until(lambda: len(left) == 3)
         for driver in drivers:
             driver.close()
