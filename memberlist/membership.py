@@ -10,6 +10,7 @@ Source: SWIM section 4.2; Lifeguard (2018), LHA-Suspicion; memberlist `state.go`
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Callable, Iterator
 
 from attrs import define
@@ -134,8 +135,12 @@ class Membership:
             self._moved(known, node, source)
         elif node.incarnation > known.incarnation:
             self._welcome(node, known)
-        elif known.state >= DEAD and source == node.address:
-            self._correct(known, source)
+        elif source == node.address and node != known:
+            if node.incarnation == INCARNATION_MAX:
+                # Nothing is newer than the top: there a member's own word is believed.
+                self._welcome(node, known)
+            else:
+                self._correct(known, source)
 
     def _welcome(self, node: Node, known: Node | None) -> None:
         """Believe an alive claim, unless a rule of this place refuses the member."""
@@ -178,12 +183,18 @@ class Membership:
         return None
 
     def _correct(self, known: Node, to: Address) -> None:
-        """Tell a member that is back from the dead what is held against it, so that it refutes.
+        """Tell a member that announces less than we hold of it what that is, so that it refutes.
 
         Deviation: memberlist leaves a restarted member with a stale incarnation to the next
         push/pull (memberlist #311).
         """
-        self._news.send(to, encode_dead(known.incarnation, known.name, self._core.name))
+        if known.state is ALIVE:
+            message = encode_alive(known)
+        elif known.state is SUSPECT:
+            message = encode_suspect(known.incarnation, known.name, self._core.name)
+        else:
+            message = encode_dead(known.incarnation, known.name, self._core.name)
+        self._news.send(to, message)
 
     # --- a name at another address ------------------------------------------------------------
 
@@ -195,7 +206,8 @@ class Membership:
 
         Deviation: memberlist has the global timer only (memberlist #307), and believes a lower
         incarnation with the move; here it must be newer in every case, so that no stale record
-        can move a member.
+        can move a member. One that restarted elsewhere and knows no better is told what to
+        outrank, once the old address kept silent.
         """
         newer = node.incarnation > known.incarnation
         reclaim = self._core.config.dead_reclaim_time
@@ -205,13 +217,8 @@ class Membership:
             known.state is LEFT or (known.state is DEAD and reclaim and waited >= reclaim)
         ):
             self._welcome(node, known)
-        elif self._claims.get(node.name, -1.0) < self._core.now:
-            if newer or known.state >= DEAD:
-                self._check_claim(Claim(known.address, node, source))
-            else:
-                self._conflict(known, node)
-                if source == node.address:
-                    self._news.send(source, self._record_of(known))
+        elif self._claims.get(node.name, -math.inf) < self._core.now:
+            self._check_claim(Claim(known.address, node, source))
 
     def _record_of(self, known: Node) -> bytes:
         """Return the message that lets a member outrank what we hold of it."""
@@ -232,7 +239,7 @@ class Membership:
             if answered:
                 self._conflict(known, claim.other)
             elif not self._core.leaving:
-                self._refute(claim.other.incarnation, name, "alive", claim.reply_to)
+                self._refute(claim.other.incarnation, "", "alive", claim.reply_to)
         elif known.address == claim.asked:
             if answered:
                 self._conflict(known, claim.other)
@@ -263,11 +270,14 @@ class Membership:
             self._core.stats.reject("irrefutable-claim")
             return
         running = self._running.get(known.name)
-        if running is not None:
-            self._confirm(known, running, claim)
-        elif known.state is ALIVE:
+        newer = claim.incarnation > known.incarnation
+        if known.state is ALIVE or (running is not None and newer):
+            # A newer suspicion proves that the member refuted the older: its time starts anew.
+            # Deviation: memberlist takes it for a confirmation and forgets its incarnation.
             self._begin_suspicion(known, claim, probe)
-        elif claim.incarnation > known.incarnation:
+        elif running is not None:
+            self._confirm(known, running, claim)
+        elif newer:
             self._settle(known.replaced(state=known.state, incarnation=claim.incarnation))
 
     def _begin_suspicion(self, known: Node, claim: Suspect, probe: ProbeRecord | None) -> None:
@@ -284,6 +294,8 @@ class Membership:
         )
         node = known.replaced(state=SUSPECT, incarnation=claim.incarnation)
         self._settle(node)
+        if (older := self._running.get(node.name)) is not None:
+            self._core.timers.cancel(older.timer)
         timer = self._core.timers.arm(suspicion.deadline, self._expire, node.name)
         self._running[node.name] = _Running(suspicion, timer)
         self._core.stats.suspicions += 1
@@ -386,7 +398,7 @@ class Membership:
 
     # --- ourselves ---------------------------------------------------------------------------
 
-    def _alive_about_self(self, node: Node, source: Address | None) -> None:
+    def _alive_about_self(self, node: Node, source: Address | None, accuser: str = "") -> None:
         """Somebody tells us who we are: correct it if it is wrong and would be believed."""
         own = self._table.own
         if self._core.leaving or node.incarnation < own.incarnation:
@@ -394,12 +406,12 @@ class Membership:
         if node.address != own.address:
             # Another process with our name, or our own past at another address: only the
             # other address can tell, and a war of refutations would not.
-            if self._claims.get(own.name, -1.0) < self._core.now:
+            if self._claims.get(own.name, -math.inf) < self._core.now:
                 self._check_claim(Claim(node.address, node, source))
             return
         same = node.meta == own.meta and node.versions == own.versions
         if node.incarnation > own.incarnation or not same:
-            self._refute(node.incarnation, "", "alive", source)
+            self._refute(node.incarnation, accuser, "alive", source)
 
     def _refute(self, claimed: int, accuser: str, claim: str, source: Address | None) -> None:
         """Outrank what is said about us, at once to who said it and by gossip to everybody.
@@ -466,19 +478,27 @@ class Membership:
             known = get(node.name)
             if known is node:
                 continue
-            if node.state is not ALIVE:
+            if node.name == self._core.name:
+                self._merge_about_self(node, f"{source[0]}:{source[1]}")
+            elif node.state is not ALIVE:
                 self._merge_not_alive(node)
             elif (
                 known is None
                 or node.incarnation > known.incarnation
                 or node.address != known.address
-                or node.name == self._core.name
             ):
                 self.alive(node, None)
         self._core.stats.push_pulls += 1
         if state.user_state:
             self._core.emit(UserStateReceived(source, state.user_state, state.join))
         return None
+
+    def _merge_about_self(self, node: Node, accuser: str) -> None:
+        if node.state is ALIVE:
+            self._alive_about_self(node, None, accuser)
+        elif not self._core.leaving and node.incarnation >= self._table.own.incarnation:
+            claim = "suspect" if node.state is SUSPECT else "dead"
+            self._refute(node.incarnation, accuser, claim, None)
 
     def _merge_not_alive(self, node: Node) -> None:
         """Left is believed; dead and suspect only as a suspicion of our own.

@@ -153,7 +153,10 @@ class MemberUpdated:
 
 @frozen
 class MemberSuspected:
-    """A member is suspected; it has `evidence.timeout` seconds to refute."""
+    """A member is suspected; it has `evidence.timeout` seconds to refute.
+
+    It comes again for a newer incarnation: the member refuted elsewhere and is suspected anew.
+    """
 
     node: Node
     evidence: Evidence
