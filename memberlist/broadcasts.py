@@ -134,7 +134,7 @@ class BroadcastQueue:
         messages: list[bytes] = []
         taken: list[tuple[int, list[Broadcast]]] = []
         for transmits, tier in enumerate(self._tiers):
-            if tier.sizes:
+            if tier.sizes and tier.sizes[0] + 2 <= room and len(messages) < parts:
                 begun = len(taken)
                 room = self._take_from(tier, room, parts, messages, taken)
                 for _, chunk in taken[begun:]:
