@@ -52,6 +52,7 @@ class Dissemination:
         self._priorities: list[int] = []
         self._user_count = 0
         self._next_number = 1
+        self._limit_for = (0, 0)
         # Accumulates `user_broadcast_share`; at 1 the application goes first in one packet.
         self._credit = 0.0
         self._gossip_timer: Timer | None = None
@@ -179,7 +180,7 @@ class Dissemination:
         Deviation: memberlist gives the application only what its own news leave, so that user
         messages starve under churn (memberlist #299).
         """
-        limit = retransmit_limit(self._core.config.retransmit_mult, len(self._table))
+        limit = self._retransmit_limit()
         if not self._user_count:
             return self._take_membership(room, parts, limit)
         if not self.membership.count:
@@ -194,6 +195,13 @@ class Dissemination:
         messages = first(room, parts, limit)
         room -= sum(map(len, messages)) + 2 * len(messages)
         return messages + second(room, parts - len(messages), limit)
+
+    def _retransmit_limit(self) -> int:
+        """Return the limit for the present size of the cluster, computed once a size."""
+        n = len(self._table)
+        if n != self._limit_for[0]:
+            self._limit_for = (n, retransmit_limit(self._core.config.retransmit_mult, n))
+        return self._limit_for[1]
 
     def _take_membership(self, room: int, parts: int, limit: int) -> list[bytes]:
         messages, finished = self.membership.take(room=room, parts=parts, limit=limit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from os import urandom
 from random import Random
 from typing import Any
 
@@ -40,7 +41,7 @@ from memberlist.messages import Dead, Suspect
 from memberlist.node import ALIVE, INCARNATION_MAX, SUSPECT, Address, Node, pack_ip
 from memberlist.outputs import MemberlistLeft, MessageReceived, Output
 from memberlist.packet import CRC_SIZE, PacketCodec, PacketLimits, label_header
-from memberlist.security import ENCRYPTION_OVERHEAD, Keyring, system_entropy
+from memberlist.security import ENCRYPTION_OVERHEAD, Keyring
 from memberlist.stats import Stats
 from memberlist.timers import Timer
 
@@ -96,7 +97,7 @@ class Memberlist:
         meta: bytes = b"",
         incarnation: int = 0,
         keyring: Keyring | None = None,
-        entropy: Callable[[int], bytes] = system_entropy,
+        entropy: Callable[[int], bytes] = urandom,
         user_state: Callable[[bool], bytes] = _no_state,
         accept: Callable[[Node], bool] = _accept_all,
         accept_merge: Callable[[list[Node]], bool] = _accept_all,
@@ -309,7 +310,8 @@ class Memberlist:
         core = self._core
         while (due := core.timers.pop_due(core.now)) is not None:
             due[0](due[1])
-        if core.leaving and not self._over and self._news.farewell_told:
+        told = core.leaving and (self._news.farewell_told or not self._table.has_company)
+        if told and not self._over:
             self._finish(told=True)
 
     # --- inputs from the network -------------------------------------------------------------
@@ -433,7 +435,7 @@ class Memberlist:
         if self._core.leaving:
             return
         self._membership.leave()
-        if len(self.members) == 0:
+        if not self._table.has_company:
             self._finish(told=True)
             return
         at = self._core.now + timeout

@@ -157,6 +157,11 @@ class MemberTable:
             candidates[index], candidates[pick] = candidates[pick], candidates[index]
         return candidates[:k]
 
+    @property
+    def has_company(self) -> bool:
+        """Whether anybody but us is alive or suspect."""
+        return any(node.state <= SUSPECT and node.name != self.own_name for node in self)
+
     def not_alive(self) -> list[Node]:
         """Return the members that are suspect, dead or left, as they ceased to be alive."""
         return [self._nodes[name] for name in self._since]

@@ -175,9 +175,3 @@ def _without_padding(plaintext: bytes) -> bytes:
     if padding > len(plaintext):
         raise DecodeError("decrypt", "more padding than plaintext")
     return plaintext[: len(plaintext) - padding]
-
-
-def system_entropy(size: int) -> bytes:
-    """Return `size` unpredictable bytes from the operating system, for nonces."""
-    blocks = -(-size // 32)
-    return b"".join(AESGCM.generate_key(256) for _ in range(blocks))[:size]
