@@ -128,7 +128,7 @@ class MemberTable:
             also: Says which of those that are not alive may be chosen too; None for none.
         """
         rotation = self._rotation
-        if len(rotation) <= 3 * k:
+        if len(self._nodes) <= 3 * k:
             return self._sample_all(k, exclude, also)
         chosen: dict[str, Node] = {}
         random, get, size = self._rng.random, self._nodes.get, len(rotation)
