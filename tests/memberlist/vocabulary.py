@@ -71,9 +71,12 @@ WITHOUT_STREAM_PING = bytes([1, 2, 2, 0, 0, 0])
 
 
 def address(name: str) -> Address:
-    """Return where a member lives: `a` at 10.0.0.1 .. `z` at 10.0.0.26, `n300` at 10.1.1.44."""
-    if len(name) == 1:
-        return f"10.0.0.{ord(name) - 96}", 7946
+    """Return where a member lives: `a` at 10.0.0.1 .. `z` at 10.0.0.26, `n300` at 10.1.1.44.
+
+    A longer name without a number lives where its first letter does.
+    """
+    if not name[1:].isdigit():
+        return f"10.0.0.{ord(name[0]) - 96}", 7946
     number = int(name[1:])
     return f"10.1.{number >> 8}.{number & 255}", 7946
 
