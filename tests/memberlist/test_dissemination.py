@@ -52,7 +52,7 @@ from tests.memberlist.vocabulary import (
 )
 
 SENT, SUPERSEDED, DROPPED = BroadcastOutcome
-TALKING = {"gossip_interval": 0.2, "probe_interval": 1e6}  # gossip, but no probes
+TALKING: dict[str, Any] = {"gossip_interval": 0.2, "probe_interval": 1e6}  # gossip, but no probes
 
 
 def gossip_of(machine: Memberlist, until: float) -> list[Sent]:
