@@ -450,6 +450,8 @@ class Membership:
                 self._table.store(alive, self._core.now)
             else:
                 self._table.remove(node.name)
+                if node.state is DEAD:
+                    self._forgotten(node)
 
     def own_message(self) -> bytes:
         """Return what we say of ourselves: alive, or that we leave."""

@@ -209,6 +209,8 @@ def test_a_leave_ends_the_search_and_a_rejoin_takes_it_up_again() -> None:
     hears(a, dead("c", by="b"), now=0.0)
     timeline(a, 20.0)
     hears(a, dead("b", by="z"), now=20.0)
+    hears(a, alive("d"), now=20.0)
+    hears(a, left("d", 2), now=20.0)
     a.leave(21.0)
     drain(a)
     assert a.next_timeout() is None
@@ -216,7 +218,7 @@ def test_a_leave_ends_the_search_and_a_rejoin_takes_it_up_again() -> None:
     a.rejoin(1000.0)
     drain(a)
 
-    assert whom(a, 1300.0) == {address("c")}
+    assert whom(a, 1300.0) == {address("b"), address("c")}
 
 
 # --- what a contact does ---------------------------------------------------------------------
