@@ -89,23 +89,23 @@ class MemberTable:
 
         Each candidate comes once a round. Amortised O(1) but for dead members, which are skipped.
         """
-        rotation = self._rotation
+        rotation, random, get = self._rotation, self._rng.random, self._nodes.get
         # The rest of this round and one whole round more: who can be probed is met.
         for _ in range(2 * len(rotation)):
-            if self._cursor >= len(rotation):
-                self._cursor = 0
             index = self._cursor
-            pick = index + int(self._rng.random() * (len(rotation) - index))
+            if index >= len(rotation):
+                index = self._cursor = 0
+            pick = index + int(random() * (len(rotation) - index))
             name = rotation[pick]
             rotation[pick] = rotation[index]
-            node = self._nodes.get(name)
+            node = get(name)
             if node is None:
                 self._gone.discard(name)
                 rotation[index] = rotation[-1]
                 rotation.pop()
                 continue
             rotation[index] = name
-            self._cursor += 1
+            self._cursor = index + 1
             if name != self.own_name and node.state <= SUSPECT:
                 return node
         return None

@@ -26,6 +26,7 @@ from memberlist.codec import (
     decode_compressed,
     decode_error,
     decode_node_state,
+    decode_ordered_node_state,
     decode_ping,
     encode_compressed,
     encode_node_state,
@@ -341,11 +342,13 @@ class StreamDecoder:
                 append(node)
                 continue
             try:
-                self._add(NODE_STATE_PREFIX + pieces[place])
-            except DecodeError:
-                self._bulk = False
-                read = place
-                break
+                append(decode_ordered_node_state(pieces[place]))
+            except DecodeError as error:
+                if error.reason == "malformed":
+                    self._bulk = False
+                    read = place
+                    break
+                self._refuse(error)
         size = sum(map(len, pieces[:read])) + read * len(NODE_STATE_PREFIX)
         del self._buffer[:size]
         self._nodes_missing -= read
@@ -366,8 +369,11 @@ class StreamDecoder:
         except DecodeError as error:
             if error.reason == "malformed":
                 raise
-            self.refused += 1
-            self.refusal = error.reason
+            self._refuse(error)
+
+    def _refuse(self, error: DecodeError) -> None:
+        self.refused += 1
+        self.refusal = error.reason
 
     def _take_value(self) -> bytes:
         """Return the msgpack value in front, or nothing while it isn't complete."""
