@@ -28,6 +28,7 @@ from memberlist import (
     Node,
     NodeState,
     Output,
+    PingCompleted,
     ProbeRecord,
     SendDatagram,
 )
@@ -299,6 +300,25 @@ def timeline(machine: Memberlist, until: float) -> list[tuple[float, Output | Se
 def run(machine: Memberlist, until: float) -> list[Output | Sent]:
     """Wake the machine whenever it wants until a time; return its outputs."""
     return [output for _, output in timeline(machine, until)]
+
+
+def peace(
+    machine: Memberlist, until: float, *, silent: str = ""
+) -> list[tuple[float, Output | Sent]]:
+    """Run until a time while everybody answers each ping at once, but those who are `silent`.
+
+    Pings, and what their answers cause, are left out.
+    """
+    line: list[tuple[float, Output | Sent]] = []
+    while (due := machine.next_timeout()) is not None and due <= until:
+        machine.handle_timeout(due)
+        for output in drain(machine):
+            if not (isinstance(output, Sent) and isinstance(first := output.messages[0], Ping)):
+                line.append((due, output))
+            elif first.node not in silent:
+                ack_from(machine, first.node, first.sequence, now=due)
+        line += ((due, output) for output in drain(machine) if type(output) is not PingCompleted)
+    return line
 
 
 def of(kind: Any, outputs: Iterable[Any]) -> list[Any]:
