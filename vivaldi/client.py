@@ -54,6 +54,11 @@ class Client:
         return self._rule.coordinate
 
     @property
+    def working(self) -> Coordinate:
+        """The coordinate before averaging: what samples move. Serf's profile publishes it."""
+        return self._rule.working
+
+    @property
     def peers_known(self) -> int:
         """Peers of which round trip times are remembered; at most `Config.peers_max`."""
         return len(self._rule.filters)

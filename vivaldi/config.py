@@ -59,7 +59,7 @@ class Config:
     dimensions: int = 8
     error_max: float = 1.5
     error_step: float = 0.15
-    position_step: float = 0.5
+    position_step: float = 0.6
     height_min: float = 10e-6
     filter_window: int = 8
     filter_percentile: float = 0.25

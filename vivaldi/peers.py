@@ -139,7 +139,7 @@ class Peers:
         Raises:
             IncompatibleCoordinates: `origin` belongs to another space.
         """
-        return [pair for pair in self.rank(origin) if pair[1] <= rtt < inf]
+        return [pair for pair in self.rank(origin) if pair[1] <= rtt and pair[1] < inf]
 
     def datacenters(self, origin: Coordinate, *, own: str | None = None) -> list[tuple[str, float]]:
         """Return the datacenters by the median distance of their peers, as Consul does.

@@ -48,7 +48,7 @@ class SerfRule:
         self.filters = LatencyFilters(
             config.filter_window, config.filter_percentile, config.peers_max
         )
-        self.coordinate = self._fresh()
+        self.coordinate = self._origin = self._fresh()
         self._window = [0.0] * config.adjustment_window
         self._window_index = 0
         # Invariant: sum of the window before the index, added from the left.
@@ -59,6 +59,11 @@ class SerfRule:
         return Coordinate(
             (0.0,) * config.dimensions, config.error_max, 0.0, config.height_min, config.space
         )
+
+    @property
+    def working(self) -> Coordinate:
+        """The coordinate itself, as nothing is averaged here."""
+        return self.coordinate
 
     def check(self, other: Coordinate) -> None:
         """Raise `InvalidCoordinate` unless every field is finite, all that Serf asks for."""
@@ -74,20 +79,18 @@ class SerfRule:
         if len(other.vector) == 8:
             return self._update_8(peer, other, rtt)
         own = self.coordinate
-        apart, size = difference(own.vector, other.vector)
-        force, error, height, rtt = self._spring(peer, other, rtt, size)
-        if size <= SAME_PLACE:
-            apart, size = random_direction(len(apart), self._rng), 1.0
-        vector = moved(own.vector, apart, 1.0 / size, force)
-        size = distance(vector, other.vector)
-        norm = length(vector)
-        adjustment = self._adjust(rtt - (size + height + other.height))
-        pull, risen = self._gravity(norm, height, adjustment)
-        if norm > SAME_PLACE:
-            vector = moved(vector, vector, 1.0 / norm, pull)
-        else:
-            vector = moved(vector, random_direction(len(vector), self._rng), 1.0, pull)
-        return self._keep(norm + pull, Coordinate(vector, error, adjustment, risen, own.space))
+        size = distance(own.vector, other.vector)
+        force, error, _, rtt = self._spring(peer, other, rtt, size)
+        own = apply_force(own, force, other, height_min=self._config.height_min, rng=self._rng)
+        heights = distance(own.vector, other.vector) + own.height + other.height
+        adjustment = self._adjust(rtt - heights)
+        norm = length(own.vector)
+        pull, _ = self._gravity(norm, own.height, adjustment)
+        own = apply_force(
+            own, pull, self._origin, height_min=self._config.height_min, rng=self._rng
+        )
+        own = Coordinate(own.vector, error, adjustment, own.height, own.space)
+        return self._keep(norm + pull, own)
 
     def _update_8(self, peer: str, other: Coordinate, rtt: float) -> Coordinate:
         """Do what `update` does in eight dimensions, the vectors written out: twice as fast."""
@@ -129,8 +132,8 @@ class SerfRule:
         adjustment = self._adjust(rtt - (size + height + other.height))
         pull, risen = self._gravity(norm, height, adjustment)
         if norm <= SAME_PLACE:
-            vector = (a0, a1, a2, a3, a4, a5, a6, a7)
-            vector = moved(vector, random_direction(8, self._rng), 1.0, pull)
+            apart = random_direction(8, self._rng)
+            vector = moved((a0, a1, a2, a3, a4, a5, a6, a7), apart, 1.0, pull)
         else:
             inverse = 1.0 / norm
             vector = (
@@ -228,6 +231,34 @@ class SerfRule:
             own = self._fresh()
         self.coordinate = own
         return own
+
+
+def apply_force(
+    own: Coordinate, force: float, other: Coordinate, *, height_min: float, rng: Random
+) -> Coordinate:
+    """Return `own` pushed away from `other`, or pulled towards it if `force` is negative.
+
+    Args:
+        own: The coordinate to move.
+        force: Seconds; the vector moves by as much, the height in proportion to the heights.
+        other: A coordinate of the same space and dimensions.
+        height_min: Seconds, lower bound of the height.
+        rng: Chooses the direction if the two are on one spot; the height then stays.
+
+    Source: serf/coordinate ApplyForce.
+
+    >>> here, there = Coordinate((0.0, 2.9), height=0.0), Coordinate((0.0, 0.0), height=0.0)
+    >>> apply_force(there, 5.3, here, height_min=0.0, rng=Random(1)).vector
+    (0.0, -5.3)
+    """
+    apart, size = difference(own.vector, other.vector)
+    height = own.height
+    if size > SAME_PLACE:
+        vector = moved(own.vector, apart, 1.0 / size, force)
+        height = max((height + other.height) * force / size + height, height_min)
+    else:
+        vector = moved(own.vector, random_direction(len(apart), rng), 1.0, force)
+    return Coordinate(vector, own.error, own.adjustment, height, own.space)
 
 
 def added_in_order(values: list[float], start: float) -> float:

@@ -79,10 +79,10 @@ REACH = 4.0
 """Vectors longer than this many times rtt_max are refused, and made anew if one's own."""
 
 FOLLOWED_SAMPLES = 20
-"""The published coordinate averages at least one in so many of the samples since the start."""
+"""The published coordinate follows by at most this number over the samples since the start."""
 
-FOLLOWING_MAX = 0.05
-"""Share by which a node of many samples follows at most, unless it is lost."""
+SAMPLES_MAX = 400
+"""Samples since the start are counted to here; each one while lost takes `FOLLOWED_SAMPLES` off."""
 
 SETTLED = 0.1
 """Below this error centring weakens with it: where estimates can be perfect, it must not bias."""
@@ -116,6 +116,11 @@ class SteadyRule:
                 (0.0,) * config.dimensions, config.error_max, 0.0, config.height_min, config.space
             )
         )
+
+    @property
+    def working(self) -> Coordinate:
+        """The coordinate that samples move and the published one follows."""
+        return Coordinate(self._vector, self._error, 0.0, self._height, self._config.space)
 
     def replace(self, coordinate: Coordinate) -> None:
         """Continue from a coordinate that has been checked."""
@@ -163,8 +168,7 @@ class SteadyRule:
             rtt = config.clock_resolution
             if estimate < rtt:
                 estimate = rtt
-        self._samples += 1
-        share = 1.0 / self._samples if self._samples < 10 else TYPICAL_SHARE
+        share = TYPICAL_SHARE if self._samples > 8 else 1.0 / (self._samples + 1.0)
         typical = self._typical = self._typical + share * (rtt - self._typical)
         larger = rtt if rtt > estimate else estimate
         step, trust = self._step(other_error, rtt, abs(rtt - estimate), typical)
@@ -236,17 +240,20 @@ class SteadyRule:
         config = self._config
         error = self._error
         vector, height = self._vector, self._height
+        samples = self._samples
         if error >= LOST:
-            self._samples = 0
-        else:
-            share = 3.0 * error * error
-            most = FOLLOWED_SAMPLES / self._samples
-            most = most if most > FOLLOWING_MAX else FOLLOWING_MAX
-            share = share if share < most else most
-            share = share if share > config.averaging else config.averaging
-            if share < 1.0:
-                before = self.coordinate
-                vector = blended(before.vector, vector, share)
-                height = before.height + (height - before.height) * share
+            samples = samples - FOLLOWED_SAMPLES if samples > FOLLOWED_SAMPLES else 0
+        elif samples < SAMPLES_MAX:
+            samples += 1
+        self._samples = samples
+        share = 3.0 * error * error
+        if share * samples > FOLLOWED_SAMPLES:
+            share = FOLLOWED_SAMPLES / samples
+        if share < config.averaging:
+            share = config.averaging
+        if share < 1.0:
+            before = self.coordinate
+            vector = blended(before.vector, vector, share)
+            height = before.height + (height - before.height) * share
         own = self.coordinate = Coordinate(vector, error, 0.0, height, config.space)
         return own
