@@ -358,7 +358,9 @@ def decode_ordered_node_state(rest: bytes) -> Node:
 
 
 def _state_of(fields: Fields) -> Node:
-    number = fields.get(b"State", 0)
+    number = fields.get(b"State")
+    if number is None:
+        number = 0
     if type(number) is not int or not 0 <= number < len(_STATES):
         raise DecodeError("bad-state", f"there is no state {number!r}"[:100])
     return node_from_fields(fields, b"Name", _STATES[number])

@@ -365,7 +365,8 @@ def test_one_to_five_versions_are_never_written_because_they_crash_old_peers() -
     ("entry", "reason"),
     [
         (state(State=b"\x04"), "bad-state"),
-        (state(State=b"\xff"), "bad-field"),
+        (state(State=b"\xff"), "bad-state"),
+        (state(State=b"\xc3"), "bad-state"),
         (state(Name=b"\xa0"), "bad-name"),
         (state(Addr=b"\xa0"), "bad-address"),
         (state(Vsn=b"\xa1\x01"), "bad-versions"),
@@ -378,6 +379,11 @@ def test_an_entry_that_describes_no_member_is_refused(entry: bytes, reason: str)
         decode_node_state(entry)
 
     assert error.value.reason == reason
+
+
+def test_an_entry_without_a_state_is_alive() -> None:
+    for entry in (state(State=b"\xc0"), state(State=b"\xc0", Name=b"\xa1x")):
+        assert decode_node_state(entry).state is ALIVE
 
 
 def test_an_entry_in_another_order_is_the_same_member() -> None:
