@@ -96,7 +96,9 @@ def test_bools_and_small_integers_as_bytes_are_read() -> None:
     assert take_bool({b"k": True}, b"k")
     assert not take_bool({b"k": False}, b"k")
     assert take_raw({b"k": [0, 97, 255]}, b"k") == b"\x00a\xff"
-    assert take_uint({b"k": INT_MAX}, b"k", INT_MAX) == INT_MAX
+    assert take_uint({b"k": 2**63 - 1}, b"k", INT_MAX) == 2**63 - 1
+    with pytest.raises(DecodeError, match="bad-field"):
+        take_uint({b"k": 2**63}, b"k", INT_MAX)
 
 
 def test_bytes_behind_the_fields_are_ignored_unless_one_value_is_asked_for() -> None:
@@ -114,6 +116,8 @@ def test_what_is_not_a_map_is_malformed(data: bytes) -> None:
 
 
 def test_a_message_above_the_limit_is_not_built() -> None:
+    largest = b"\x81\xa1k\x01" + bytes(MESSAGE_SIZE_MAX - 4)
+    assert decode_fields(largest) == {b"k": 1}
     bomb = b"\x81\xa1k\xdd" + (MESSAGE_SIZE_MAX).to_bytes(4, "big") + bytes(MESSAGE_SIZE_MAX)
 
     with pytest.raises(DecodeError, match="too-large: a message of 131080 bytes"):
@@ -156,18 +160,29 @@ def test_a_value_that_arrives_byte_by_byte_ends_with_its_last_byte(value: object
     assert extent.find(buffer) == len(data)
 
 
+@pytest.mark.parametrize("length", [b"\x02", b"\x00\x02", b"\x00\x00\x00\x02"])
 @pytest.mark.parametrize("first", range(256))
-def test_every_first_byte_is_understood_as_msgpack_does(first: int) -> None:
-    data = bytes([first]) + bytes(70000)
+def test_every_first_byte_is_understood_as_msgpack_does(first: int, length: bytes) -> None:
+    data = bytes([first]) + length + bytes(600)
     unpacker = msgpack.Unpacker(raw=True, strict_map_key=False)
     unpacker.feed(data)
+    extent = Extent(len(data))
     try:
         unpacker.skip()
+        end = unpacker.tell()
     except msgpack.FormatError:
+        end = -1
+    except msgpack.OutOfData:  # read as a longer length, these bytes claim more than there is
+        end = len(data) + 1
+
+    if end < 0:
         with pytest.raises(DecodeError, match="malformed: a byte that is not msgpack"):
-            Extent(70001).find(bytearray(data))
+            extent.find(bytearray(data))
+    elif end > len(data):
+        with pytest.raises(DecodeError, match="too-large"):
+            extent.find(bytearray(data))
     else:
-        assert Extent(70001).find(bytearray(data)) == unpacker.tell()
+        assert extent.find(bytearray(data)) == end
 
 
 @pytest.mark.parametrize(

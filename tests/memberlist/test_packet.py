@@ -230,6 +230,16 @@ def test_only_what_gets_smaller_is_compressed() -> None:
     ).seal(LONG, crc=False) == encode_compressed(LONG)  # fmt: skip
 
 
+def test_what_stays_as_long_as_it_was_is_not_compressed() -> None:
+    even = next(
+        message
+        for message in (b"\x08" + bytes(size) for size in range(100))
+        if len(encode_compressed(message)) == len(message)
+    )
+
+    assert codec(compression=True).seal(even, crc=False) == even
+
+
 @given(
     st.binary(min_size=1, max_size=400),
     st.binary(max_size=30),
