@@ -282,7 +282,9 @@ def nack_from(machine: Memberlist, name: str, sequence: int, *, now: float) -> N
     deliver(machine, nack(sequence), source=name, now=now)
 
 
-def hears(machine: Memberlist, *messages: Message, source: str = "b", now: float) -> list[Any]:
+def hears(
+    machine: Memberlist, *messages: Message, source: str | Address = "b", now: float
+) -> list[Any]:
     """Deliver one packet and return what comes of it."""
     deliver(machine, *messages, source=source, now=now)
     return drain(machine)
