@@ -8,9 +8,11 @@ Gossip arrives many times over, so each distinct message is decoded once: a boun
 bytes to its object. That is a pure function remembered, and it makes nodes that agree share one
 immutable record, in one process as in a simulator of thousands.
 
-Stricter than upstream: an address must be 4 or 16 bytes, a member's name 1 to `NAME_SIZE_MAX`,
-and its versions none or six (more are cut; one to five crash a memberlist 0.2.2, so they are never
-passed on). No versions are written as nil, as upstream does: zeros would make peers ignore it.
+Stricter than upstream: an address must be 4 or 16 bytes, and an indirect ping must have one; a
+member's name must be 1 to `NAME_SIZE_MAX` bytes, its state one of the four, its versions none or
+six (more are cut; one to five crash a memberlist 0.2.2, so they are never passed on).
+Written otherwise than upstream might: empty payloads and metadata are nil, IPv4 is 4 bytes, and
+lengths are unsigned. No versions are nil as well: zeros would make peers ignore the member.
 
 Source: memberlist `net.go`; specification sections 3.4 to 3.6.
 """
