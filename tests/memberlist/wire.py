@@ -111,7 +111,7 @@ class Wire:
             self.add(machine)
 
     def __getitem__(self, name: str) -> Memberlist:
-        return self.machines[address(name)]
+        return next(machine for machine in self.machines.values() if machine.name == name)
 
     def add(self, machine: Memberlist) -> None:
         """Plug a machine in, in the place of an older one at its address."""
@@ -121,7 +121,7 @@ class Wire:
 
     def remove(self, name: str) -> None:
         """Take a machine away without a word."""
-        del self.machines[address(name)]
+        del self.machines[self[name].node.address]
 
     def separate(self, *names: str) -> None:
         """Cut all ways between these members."""
