@@ -200,7 +200,13 @@ def describe(value: Any) -> str:
         return f"SendStream {value.stream} {len(value.data)} bytes{' eof' * value.eof}"
     if isinstance(value, OpenStream):
         return f"OpenStream {value.stream} {_value(value.to)}"
-    return _value(value)
+    return _words(value) if has(type(value)) else _value(value)
+
+
+def _words(value: Any) -> str:
+    """Return an attrs object as its name and fields."""
+    words = (f"{each.name}={_value(getattr(value, each.name))}" for each in fields(type(value)))
+    return " ".join((type(value).__name__, *words))
 
 
 def _value(value: Any) -> str:  # noqa: PLR0911 - one line a type
@@ -223,10 +229,7 @@ def _value(value: Any) -> str:  # noqa: PLR0911 - one line a type
             return repr(value)[1:] if len(value) <= 40 else f"{len(value)} bytes"
         case tuple() | list():
             return f"({' '.join(_value(item) for item in value)})"
-    if not has(type(value)):
-        return str(value)
-    words = (f"{each.name}={_value(getattr(value, each.name))}" for each in fields(type(value)))
-    return " ".join((type(value).__name__, *words))
+    return f"[{_words(value)}]" if has(type(value)) else str(value)
 
 
 def _packet(data: bytes) -> str:
@@ -248,7 +251,7 @@ def _messages(data: bytes) -> list[str]:
     if kind == _USER:
         return [f"User {_value(data[1:])}"]
     message = _DECODERS.get(kind, decode_gossip)(data)
-    return [f"Alive {_value(message)}" if isinstance(message, Node) else _value(message)]
+    return [f"Alive {_value(message)}" if isinstance(message, Node) else _words(message)]
 
 
 _COMPOUND: Final = 7
