@@ -103,11 +103,11 @@ class Agent:
         self.address = free_address()
         self.rpc = "{}:{}".format(*free_address())
         self.log = directory / f"{name}.log"
+        self.ring = directory / f"{name}.keyring"
         config: dict[str, Any] = {"enable_compression": compression, "log_level": "debug"}
         if key is not None and keyring:
-            ring = directory / f"{name}.keyring"
-            ring.write_text(json.dumps([base64.b64encode(key).decode()]))
-            config["keyring_file"] = str(ring)
+            self.ring.write_text(json.dumps([base64.b64encode(key).decode()]))
+            config["keyring_file"] = str(self.ring)
         elif key is not None:
             config["encrypt_key"] = base64.b64encode(key).decode()
         file = directory / f"{name}.json"
@@ -145,6 +145,10 @@ class Agent:
         """Return one field of `serf info`, such as `health_score`."""
         lines = (line.strip().partition(" = ") for line in self.cli("info").stdout.splitlines())
         return {key: value for key, _, value in lines}[field]
+
+    def keys(self) -> list[bytes]:
+        """Return its keys, the primary first, as it keeps them in its file."""
+        return [base64.b64decode(key) for key in json.loads(self.ring.read_text())]
 
     def join(self, address: Address) -> bool:
         """Run `serf join`; return whether it worked."""
@@ -239,9 +243,9 @@ class Member:
         """Return its present incarnation."""
         return int(self.ask(lambda machine: machine.incarnation))
 
-    def of(self, kind: str) -> list[Any]:
-        """Return the events of one kind so far."""
-        return [event for event in list(self.events) if type(event).__name__ == kind]
+    def of(self, kind: str, since: int = 0) -> list[Any]:
+        """Return the events of one kind so far, without the first `since` of all kinds."""
+        return [event for event in self.events[since:] if type(event).__name__ == kind]
 
     def close(self) -> None:
         """End it without a word to anybody."""

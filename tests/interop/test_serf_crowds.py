@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from memberlist import Memberlist
 from tests.interop.agents import Member, alive, tags, until
 from tests.interop.conftest import StartAgent, StartMember
 
