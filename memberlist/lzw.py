@@ -99,12 +99,10 @@ def decompress(data: bytes, limit: int) -> bytes:  # noqa: C901 - a call per cod
     emit = out.append
     table = _LITERALS.copy()
     define = table.append
-    known = len(table)
-    size = 0
-    position, bits, count = 0, 0, 0
-    width, mask, widen = 9, 511, 512
-    last = b""  # the previous expansion, or empty if there is nothing to define
-    high = END
+    size = position = bits = count = 0
+    # `high` is the code to be defined next, `known` the size of the table, and `last` the
+    # previous expansion, or empty if there is nothing to define.
+    width, mask, widen, high, known, last = 9, 511, 512, END, 258, b""
     while True:
         if count < width:
             chunk = data[position : position + _REFILL_BYTES]
@@ -120,8 +118,7 @@ def decompress(data: bytes, limit: int) -> bytes:  # noqa: C901 - a call per cod
         if not text:
             if code == CLEAR:
                 del table[258:]
-                width, mask, widen, high, last = 9, 511, 512, END, b""
-                known = 258
+                width, mask, widen, high, known, last = 9, 511, 512, END, 258, b""
                 continue
             if code == END:
                 return b"".join(out)

@@ -371,6 +371,7 @@ def test_one_to_five_versions_are_never_written_because_they_crash_old_peers() -
         (state(Addr=b"\xa0"), "bad-address"),
         (state(Vsn=b"\xa1\x01"), "bad-versions"),
         (state() + b"\x00", "malformed"),
+        (b"\x82\xa4Name\xa3go1\xa4Addr\xa4\x0a\x00\x00\x01\x00", "malformed"),
         (state()[:-1], "malformed"),
     ],
 )
