@@ -123,6 +123,17 @@ def test_pings_that_differ_in_their_sequence_number_only_are_told_apart(
         assert decode_ping(data) == Ping(sequence, "go1", source, "go2")
 
 
+@pytest.mark.parametrize("sequence", [5, 200, 7000, 70_000])
+def test_pings_of_one_prober_share_what_they_have_in_common(sequence: int) -> None:
+    source = ("10.0.0.6", 7946)
+    first = decode_ping(encode_ping(1, "go1", source, "go6"))
+
+    second = decode_ping(encode_ping(sequence, "go1", source, "go6"))
+
+    assert second == Ping(sequence, "go1", source, "go6")
+    assert second.source is first.source  # looked up, not built
+
+
 def test_a_remembered_beginning_with_another_end_is_read_carefully() -> None:
     source = ("10.0.0.3", 7946)
     known = encode_ping(1000, "go1", source, "go3")
