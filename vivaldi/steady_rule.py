@@ -124,10 +124,10 @@ class SteadyRule:
 
     def replace(self, coordinate: Coordinate) -> None:
         """Continue from a coordinate that has been checked."""
-        self.coordinate = coordinate
         self._vector = coordinate.vector
         self._height = max(coordinate.height, self._config.height_min)
         self._error = max(coordinate.error, ERROR_MIN)
+        self.coordinate = self.working
 
     def check(self, other: Coordinate) -> None:
         """Raise `InvalidCoordinate` unless every field is finite and within its range."""
