@@ -5,6 +5,7 @@ Knows no runtime. Copy it together with the driver that you choose.
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Protocol
 
@@ -64,7 +65,10 @@ def bind(host: str, port: int = 0) -> tuple[socket.socket, socket.socket]:
     Raises:
         OSError: The address is not ours, or the port is taken.
     """
-    family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    try:
+        family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except UnicodeError:
+        raise OSError(errno.EINVAL, "not a host name") from None
     for attempt in range(PORT_TRIES):
         tcp = socket.socket(family, socket.SOCK_STREAM)
         udp = socket.socket(family, socket.SOCK_DGRAM)
