@@ -10,12 +10,13 @@ from memberlist.outputs import (
     Evidence,
     HealthChanged,
     MemberFailed,
+    MemberJoined,
     MemberlistLeft,
     MemberSuspected,
     SendDatagram,
     SendStream,
 )
-from memberlist.testing import Cluster, InvariantBroken, Network
+from memberlist.testing import Birth, Cluster, InvariantBroken, Network, make_memberlist
 from tests.memberlist.toy import Toy, record, toys
 
 
@@ -446,6 +447,55 @@ def test_the_kernel_alone_leaves_outputs_to_its_heirs() -> None:
         network.give("n1", "say", ("x",))
     with pytest.raises(AssertionError, match="n1 runs already"):
         network.enter("n1", toy)
+
+
+class Counting:
+    """A composite: a member, and how many others it has seen join."""
+
+    def __init__(self, birth: Birth) -> None:
+        self.inner = make_memberlist(birth)
+        self.joined = 0
+        self._outputs: list[Any] = []
+        self._route()
+
+    def poll(self) -> Any:
+        return self._outputs.pop(0) if self._outputs else None
+
+    def next_timeout(self) -> float | None:
+        return self.inner.next_timeout()
+
+    def check_invariants(self) -> None:
+        self.inner.check_invariants()
+
+    def __getattr__(self, name: str) -> Any:
+        def give(*args: Any, **options: Any) -> Any:
+            handle = getattr(self.inner, name)(*args, **options)
+            self._route()
+            return handle
+
+        return give
+
+    def _route(self) -> None:
+        while (output := self.inner.poll()) is not None:
+            if isinstance(output, MemberJoined):
+                self.joined += 1
+                self._outputs.append(f"joined {output.node.name}")
+            else:
+                self._outputs.append(output)
+
+
+def test_a_composite_runs_like_a_member_and_its_own_outputs_are_events() -> None:
+    cluster = Cluster(Counting, seed=1, view=lambda composite: composite.inner)
+
+    cluster.start(3, warm=False)
+    cluster.restart("n3", remembered=True)
+    cluster.join("n3", "n1")
+    cluster.run(5.0)
+
+    cluster.check_convergence()
+    assert cluster.machine("n3").inner.incarnation == 2
+    assert cluster.machine("n3").joined == 2
+    assert "joined n1" in cluster.events(str, at="n2")
 
 
 def digest_of_a_rough_run(seed: int) -> str:
