@@ -116,14 +116,15 @@ class Agent:
         command += [f"-rpc-addr={self.rpc}", "-profile=local", f"-config-file={file}", *options]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        self._await_start()
+        try:
+            until(self._is_up)
+        except BaseException:
+            self.kill()
+            raise
 
-    def _await_start(self) -> None:
-        def is_up() -> bool:
-            assert self.process.poll() is None, f"the agent ended:\n{self.text()}"
-            return self.cli("info").returncode == 0
-
-        until(is_up)
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, f"the agent ended:\n{self.text()}"
+        return self.cli("info").returncode == 0
 
     def cli(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a serf command against this agent: 0.9.4 wants flags before other arguments."""

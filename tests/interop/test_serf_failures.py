@@ -9,6 +9,14 @@ from tests.interop.conftest import StartAgent, StartMember, StartProcess
 
 pytestmark = pytest.mark.interop
 
+#: memberlist's LAN profile, where its helpers' nacks come too late for a healthy prober.
+LAN = {
+    "probe_timeout": 0.5,
+    "indirect_checks": 3,
+    "suspicion_mult": 4,
+    "gossip_interval": 0.2,
+}
+
 #: An unconfirmed suspicion lasts 18 s in a handful of members, and the local profile of Serf's
 #: agents gossips a confirmation to two members only, which may be the dead ones.
 DETECTION = 45.0
@@ -71,3 +79,26 @@ def test_a_restarted_member_of_theirs_is_alive_again(
 
     until(lambda: us.state("them") == "alive")
     until(lambda: again.status("us") == "alive")
+
+
+@pytest.mark.parametrize("profile", ["local", "lan"])
+def test_a_death_leaves_the_living_healthy(
+    profile: str, agent: StartAgent, member: StartMember
+) -> None:
+    """Helpers of theirs say too late that they got no answer either: that is not our illness.
+
+    (Specification 1.2, the nack timing defect: among agents alone the same death raises scores.)
+    """
+    theirs = [agent(f"them-{number}", f"-profile={profile}") for number in range(2)]
+    settings = LAN if profile == "lan" else {}
+    ours = [member(f"us-{number}", **settings) for number in range(3)]
+    assert theirs[1].join(theirs[0].address)
+    for one in ours:
+        one.join(theirs[0].address)
+    until(lambda: all(len(one.ask(lambda machine: machine.members)) == 5 for one in ours))
+
+    theirs[1].kill()
+    until(lambda: all(one.state("them-1") == "dead" for one in ours), DETECTION)
+
+    assert sum(len(one.of("ProbeFailed")) for one in ours) > 0
+    assert [event for one in ours for event in one.of("HealthChanged")] == []

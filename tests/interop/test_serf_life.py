@@ -108,9 +108,8 @@ def check_that_suspicions_are_refuted(them: Agent, us: Member) -> None:
     assert us.state("them") == "alive"
 
 
-def test_an_agent_may_join_us_and_leave(agent: StartAgent, member: StartMember) -> None:
-    us = member("us", meta=tags(role="seed"))
-    them = agent("them")
+def test_an_agent_may_join_us_and_leave(pair: tuple[Agent, Member]) -> None:
+    them, us = pair
 
     assert them.join(us.address)
 
