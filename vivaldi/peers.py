@@ -105,13 +105,13 @@ class Peers:
         else:
             names = list(peers)
             coordinates = [self._coordinates.get(name) for name in names]
-        if None in coordinates:
-            known = [i for i, coordinate in enumerate(coordinates) if coordinate is not None]
-            names = [names[i] for i in known] + [
-                name for name, c in zip(names, coordinates, strict=True) if c is None
-            ]
-        distances = _distances(origin, [c for c in coordinates if c is not None])
-        distances += [inf] * (len(names) - len(distances))
+        known = [coordinate for coordinate in coordinates if coordinate is not None]
+        distances = _distances(origin, known)
+        if len(known) < len(names):
+            pairs = list(zip(names, coordinates, strict=True))
+            names = [name for name, c in pairs if c is not None]
+            names += [name for name, c in pairs if c is None]
+            distances += [inf] * (len(names) - len(known))
         order = sorted(range(len(names)), key=distances.__getitem__)
         return [(names[i], distances[i]) for i in order]
 
