@@ -27,6 +27,7 @@ if not __package__:  # run as a script: find `examples` from anywhere
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from examples.drivers.asyncio_driver import Driver
+from examples.freezable import Freezable
 from examples.guest import SERF_VERSIONS, SerfGuest, encode_tags
 from examples.timeline import Timeline, table
 from memberlist import (
@@ -54,71 +55,6 @@ NEVER = "never started"
 
 #: Seconds between two acts, so that a reader can follow.
 BREATH = 1.0
-
-#: Inputs that wait while a member is frozen; a kernel's buffers have an end too.
-WAITING_MAX = 1000
-
-
-class Freezable:
-    """A machine that can be frozen as SIGSTOP freezes a process, under the same contract.
-
-    Whatever comes in meanwhile waits, as it would in the kernel's buffers, and no timer fires.
-    """
-
-    def __init__(self, machine: Memberlist) -> None:
-        self.machine = machine
-        self.is_frozen = False
-        self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-
-    def poll(self) -> object | None:
-        """Pop the oldest output; none while frozen."""
-        return None if self.is_frozen else self.machine.poll()
-
-    def next_timeout(self) -> float | None:
-        """Return when `handle_timeout` is due; never while frozen."""
-        return None if self.is_frozen else self.machine.next_timeout()
-
-    def handle_timeout(self, now: float) -> None:
-        """Do what is due."""
-        self._input(self.machine.handle_timeout, now=now)
-
-    def receive_datagram(self, data: bytes, source: Address, now: float) -> None:
-        """Take one packet."""
-        self._input(self.machine.receive_datagram, data, source, now=now)
-
-    def stream_accepted(self, source: Address, now: float) -> int:
-        """Take a connection, which a kernel accepts for a frozen process too."""
-        return self.machine.stream_accepted(source, now)
-
-    def stream_opened(self, stream: int, now: float) -> None:
-        """Learn that a stream is open."""
-        self._input(self.machine.stream_opened, stream, now=now)
-
-    def stream_received(self, stream: int, data: bytes, now: float) -> None:
-        """Take bytes of a stream."""
-        self._input(self.machine.stream_received, stream, data, now=now)
-
-    def stream_closed(self, stream: int, now: float) -> None:
-        """Learn of the end of a stream."""
-        self._input(self.machine.stream_closed, stream, now=now)
-
-    def freeze(self, _: float) -> None:
-        """Stop."""
-        self.is_frozen = True
-
-    def thaw(self, now: float) -> None:
-        """Go on: late timers first, as in a real process's loop, then what has waited."""
-        self.is_frozen = False
-        self.machine.handle_timeout(now)
-        waiting, self._waiting = self._waiting, []
-        for method, args in waiting:
-            method(*args, now)
-
-    def _input(self, method: Callable[..., None], *args: Any, now: float) -> None:
-        if not self.is_frozen:
-            method(*args, now)
-        elif len(self._waiting) < WAITING_MAX:
-            self._waiting.append((method, args))
 
 
 class Member:
@@ -262,8 +198,8 @@ class Cluster:
         """Return the members that take part at this moment."""
         return [member for member in self.members if member.is_up]
 
-    async def start(self) -> None:
-        """Start all and join.
+    async def run(self) -> None:
+        """Start all, join, and play until cancelled.
 
         Raises:
             CantStart: An address can't be bound, or no seed answers.
@@ -286,6 +222,7 @@ class Cluster:
                 raise CantStart(f"can't join {'; '.join(reasons)}", 1)
         for member in others:
             await member.join([*self.seeds, first.address])
+        await self._play()
 
     async def until(self, condition: Callable[[], bool], within: float) -> bool:
         """Wait until a condition holds; return False when it does not in time."""
@@ -296,14 +233,15 @@ class Cluster:
             await asyncio.sleep(0.02)
         return True
 
-    async def play(self) -> None:
+    async def _play(self) -> None:
         """Do things to members, in turn, for ever."""
         await self._agree("everybody knows everybody")
         acts = [self._freeze_shortly, self._kill_and_restart, self._leave_and_return]
         while len(self.members) > 1:
             for act in acts:
                 await asyncio.sleep(BREATH)
-                await act(self.rng.choice(self.members))
+                if len(self.up()) > 1:
+                    await act(self.rng.choice(self.up()))
         await asyncio.Event().wait()
 
     async def _freeze_shortly(self, victim: Member) -> None:
@@ -331,7 +269,11 @@ class Cluster:
         await self._come_back(victim)
 
     async def _come_back(self, victim: Member) -> None:
-        await victim.start()
+        try:
+            await victim.start()
+        except OSError as error:
+            self.timeline.say(f"{victim.name} stays away: {error.strerror}")
+            return
         helper = self.rng.choice([member for member in self.up() if member is not victim])
         await victim.join([helper.address])
         await self._agree("everybody knows everybody again")
@@ -419,20 +361,19 @@ async def run(options: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
     cluster = Cluster(options)
-    try:
-        await cluster.start()
-    except CantStart as problem:
-        await cluster.close()
-        print(f"cluster.py: {problem}", file=sys.stderr)
-        return problem.code
-    play, stopped = asyncio.ensure_future(cluster.play()), asyncio.ensure_future(stop.wait())
-    left = options.duration - (loop.time() - cluster.began)
-    await asyncio.wait((play, stopped), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-    if play.done():
-        play.result()  # it never ends by itself: raise what ended it
-    play.cancel()
+    work, stopped = asyncio.ensure_future(cluster.run()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait(
+        (work, stopped), timeout=options.duration, return_when=asyncio.FIRST_COMPLETED
+    )
+    work.cancel()
     stopped.cancel()
-    await asyncio.gather(play, stopped, return_exceptions=True)
+    outcome, _ = await asyncio.gather(work, stopped, return_exceptions=True)
+    if isinstance(outcome, CantStart):
+        await cluster.close()
+        print(f"cluster.py: {outcome}", file=sys.stderr)
+        return outcome.code
+    if isinstance(outcome, Exception):
+        raise outcome
     with suppress(NotImplementedError):  # whoever asks twice does not want to wait
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -15,6 +15,7 @@ from random import Random
 import msgpack
 import pytest
 
+from examples.freezable import Freezable
 from examples.guest import SerfGuest, encode_tags
 from examples.timeline import table
 from memberlist import (
@@ -25,6 +26,7 @@ from memberlist import (
     MemberJoined,
     MemberLeft,
     Memberlist,
+    SendDatagram,
 )
 from tests.examples.hosts import Running
 
@@ -190,6 +192,23 @@ def test_a_guest_s_clock_follows_what_it_hears_and_nothing_moves_it_back() -> No
     assert guest.clock == 42
     intent = msgpack.unpackb(guest.leave_intent()[1:])
     assert intent == {"LTime": 43, "Node": "us", "Prune": False}
+
+
+def test_a_frozen_member_says_nothing_and_hears_everything_when_it_thaws() -> None:
+    machine = Memberlist("us", ("127.0.0.1", 1), Config.local(), rng=Random(1), now=0.0)
+    frozen = Freezable(machine)
+    ping = b"\x00\x82\xa4Node\xa2us\xa5SeqNo\x07"
+
+    frozen.freeze(0.0)
+    frozen.receive_datagram(ping, ("127.0.0.1", 2), 5.0)
+    assert (frozen.poll(), frozen.next_timeout()) == (None, None)
+    frozen.thaw(9.0)
+
+    sent = [output for output in iter(frozen.poll, None) if isinstance(output, SendDatagram)]
+    assert [b"\x02\x82\xa7Payload\xc0\xa5SeqNo\x07" in packet.data for packet in sent] == [True]
+    deadline = frozen.next_timeout()
+    assert deadline is not None
+    assert deadline > 9.0
 
 
 def test_tags_are_what_serf_s_captured_ones_are() -> None:

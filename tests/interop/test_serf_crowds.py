@@ -38,8 +38,8 @@ def test_an_exchange_of_900_members_both_ways(
 
     full.join(them.address)
 
+    until(lambda: len(them.members()) == CROWD + 2)
     shown = them.members()
-    assert len(shown) == CROWD + 2
     assert shown["ghost-899"]["tags"] == {"role": "crowd"}
     assert shown["full"]["tags"] == {"a": "1"}
 
