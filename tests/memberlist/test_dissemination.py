@@ -105,6 +105,9 @@ def test_a_lone_member_keeps_its_news_until_somebody_is_there() -> None:
     a = machine("a", fresh=True, **TALKING)
 
     assert gossip_of(a, 999.0) == []
+    due = a.next_timeout()
+    assert due is not None
+    assert due > 999.0
 
     hears(a, alive("b"), now=999.0)
 
@@ -174,7 +177,8 @@ def test_newer_news_of_a_member_replace_older_ones() -> None:
 
 def test_what_no_packet_can_carry_is_not_gossiped_but_counted() -> None:
     a = machine("a", knows="b", datagram_size=512)
-    hears(a, suspect("b", by="x" * 520), now=1.0)
+    hears(a, alive("b", 2), now=1.0)
+    hears(a, suspect("b", 2, by="x" * 520), now=1.0)
     a.check_invariants()
 
     assert news(a, 1.0) == ()
@@ -234,6 +238,51 @@ def test_no_compound_has_more_parts_than_old_peers_can_read() -> None:
     (answer,) = hears(a, ping(7), now=0.3)
 
     assert (len(gossip.messages), len(answer.messages)) == (127, 127)
+
+
+def test_the_parts_of_both_queues_count_together() -> None:
+    a = machine("a", knows="b", datagram_size=65507, **TALKING)
+    for number in range(1, 101):
+        deliver(a, alive(f"n{number}"), now=0.0)
+        a.broadcast(b"%d" % number, 0.0)
+    drain(a)
+
+    (gossip, *_) = gossip_of(a, 0.2)
+
+    assert len(gossip.messages) == 127
+    assert len(of(User, gossip.messages)) == 27
+
+
+@pytest.mark.parametrize(("excess", "sizes"), [(0, [1400]), (1, [712, 688])])
+def test_gossip_fills_a_packet_to_the_last_byte(excess: int, sizes: list[int]) -> None:
+    a = machine("a", knows="b", **TALKING, retransmit_mult=1)
+    # 1400 less 5 for the CRC, 2 for the compound, 2 for each part and 1 for each type byte.
+    a.broadcast(bytes(706), 0.0)
+    a.broadcast(bytes(1387 - 706 + excess), 0.0)
+
+    while (due := a.next_timeout()) is not None and due < 10.0:
+        a.handle_timeout(due)
+
+    assert [len(output.data) for output in raw(a)] == sizes
+
+
+@pytest.mark.parametrize(("excess", "news_told"), [(0, 1), (1, 0)])
+def test_news_fill_the_packet_of_an_answer_to_the_last_byte(excess: int, news_told: int) -> None:
+    a = machine("a", knows="b")
+    answer = len(encode(ack(7)))
+    # Room for a CRC is kept, because some of what is sent this way has one.
+    a.broadcast(bytes(1400 - 5 - 2 - 2 - answer - 2 - 1 + excess), 0.0)
+
+    (output,) = hears(a, ping(7), now=0.0)
+
+    assert len(output.messages) == 1 + news_told
+
+
+def raw(machine: Memberlist) -> list[SendDatagram]:
+    outputs = []
+    while (output := machine.poll()) is not None:
+        outputs.append(output)
+    return of(SendDatagram, outputs)
 
 
 def test_only_who_understands_a_checksum_gets_one() -> None:
@@ -552,6 +601,7 @@ def largest(refused: Callable[[bytes], object]) -> int:
     st.lists(st.sampled_from([1, 40, 128, 300, 512]), min_size=1, max_size=5),
 )
 @example({"datagram_size": 512}, None, [502], "a" * 200, [255, 128, 1])
+@example({"datagram_size": 512}, None, [], "a" * 100, [270, 271, 272, 300, 399, 404])
 @example({"datagram_size": 1400, "protocol_version": 1}, (bytes(16),), [1], "a" * 240, [512])
 def test_no_datagram_ever_exceeds_its_size(
     changes: dict[str, Any],

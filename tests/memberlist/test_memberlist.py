@@ -144,6 +144,8 @@ def test_metadata_that_no_packet_holds_is_refused_with_what_would_fit() -> None:
 
     fitting = refusal.value.limit
     assert 300 < fitting < 512
+    with pytest.raises(PayloadTooLarge):
+        make(meta=bytes(fitting + 1), config=Config.lan(datagram_size=512))
     assert make(meta=bytes(fitting), config=Config.lan(datagram_size=512)).node.meta == bytes(
         fitting
     )
@@ -528,6 +530,22 @@ def test_a_member_may_leave_and_come_back_again_and_again() -> None:
         a.rejoin(10.0 * life + 5.0)
         drain(a)
         a.check_invariants()
+
+
+def test_a_second_farewell_is_told_as_well_as_the_first() -> None:
+    a = machine("a", knows="b", retransmit_mult=1, **IDLE)
+    a.leave(1.0)
+    news(a, 1.0)
+    a.handle_timeout(1.0)
+    assert drain(a) == [MemberlistLeft(told=True)]
+    a.rejoin(2.0)
+    news(a, 2.0)
+
+    a.leave(3.0)
+    a.handle_timeout(3.0)
+
+    assert of(MemberlistLeft, drain(a)) == []
+    assert news(a, 3.0) == (left("a", 2),)
 
 
 def test_only_who_left_can_rejoin() -> None:
