@@ -117,7 +117,7 @@ def draw_map(coordinates: list[Coordinate], labels: tuple[str, ...]) -> list[str
         colour = COLOURS[groups.index(labels[i]) % len(COLOURS)] if labels else COLOURS[0]
         height = coordinates[i].height
         parts.append(
-            f'<circle cx="{240 + 200 * x / reach:.1f}" cy="{230 - 180 * y / reach:.1f}" '
+            f'<circle cx="{240 + 180 * x / reach:.1f}" cy="{225 - 180 * y / reach:.1f}" '
             f'r="{3 + 150 * min(height, 0.06):.1f}" fill="{colour}" fill-opacity="0.6">'
             f"<title>node {i}: height {height * 1e3:.1f} ms</title></circle>"
         )
@@ -125,7 +125,7 @@ def draw_map(coordinates: list[Coordinate], labels: tuple[str, ...]) -> list[str
         colour = COLOURS[k % len(COLOURS)]
         parts.append(text(10, 360 + 15 * k, group, 12, f'fill="{colour}" font-weight="bold"'))
     bar = 10 ** int(log10(reach * 1e3))
-    width = 200 * bar / 1e3 / reach
+    width = 180 * bar / 1e3 / reach
     parts.append(
         f'<path d="M {440 - width:.1f} 410 h {width:.1f}" stroke="#333" stroke-width="2"/>'
     )
