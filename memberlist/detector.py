@@ -66,6 +66,7 @@ class Probe:
         helpers: The members asked for help.
         nackers: Addresses of helpers that have said nack.
         nacks_expected: How many can say it.
+        nacks_due: When the slowest honest helper would have been heard.
         stream: State of the stream ping: off, pending, failed, answered.
         failed: Whether it was given up: only nacks count from then on.
     """
@@ -79,6 +80,7 @@ class Probe:
     helpers: tuple[Node, ...] = ()
     nackers: tuple[Address, ...] = ()
     nacks_expected: int = 0
+    nacks_due: float = 0.0
     stream: str = "off"
     failed: bool = False
 
@@ -164,10 +166,9 @@ class FailureDetector:
         return len(self._waiting)
 
     def _next_sequence(self) -> int:
-        while True:
-            self._sequence = (self._sequence + 1) & _SEQUENCE_MASK
-            if self._sequence not in self._waiting and self._sequence not in self._nacks:
-                return self._sequence
+        # No ping waits so long that its number could come again.
+        self._sequence = (self._sequence + 1) & _SEQUENCE_MASK
+        return self._sequence
 
     def _ping(self, node_name: str, sequence: int) -> bytes:
         return encode_ping(sequence, node_name, self._own_address, self._core.name)
@@ -252,6 +253,7 @@ class FailureDetector:
             probe.deadline = max(probe.deadline, least)
         helpers = self._table.sample(config.indirect_checks, exclude=probe.node.name)
         probe.helpers = tuple(helpers)
+        probe.nacks_due = core.now + 1.5 * config.probe_timeout
         self._nacks[probe.sequence] = probe
         for helper in helpers:
             wants_nack = supports_nack(helper.versions)
@@ -311,7 +313,7 @@ class FailureDetector:
 
         memberlist's helpers say nack only after a whole probe timeout of theirs, which is after
         our period in its LAN and WAN presets. So missing nacks are counted once the slowest
-        honest helper could have been heard: two timeouts and half a one for the way.
+        honest helper could have been heard: a timeout, and half a one for the way.
         """
         core = self._core
         if not probe.nacks_expected:
@@ -320,10 +322,9 @@ class FailureDetector:
         probe.failed = True
         if len(probe.nackers) == probe.nacks_expected:
             return
-        at = probe.sent_at + 2.5 * core.config.probe_timeout
-        if at > core.now:
+        if probe.nacks_due > core.now:
             self._nacks[probe.sequence] = probe
-            probe.timer = core.timers.arm(at, self._count_nacks, probe)
+            probe.timer = core.timers.arm(probe.nacks_due, self._count_nacks, probe)
         else:
             self._count_nacks(probe)
 

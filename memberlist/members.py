@@ -119,8 +119,8 @@ class MemberTable:
     ) -> list[Node]:
         """Return up to `k` distinct random members that are alive, without ourselves.
 
-        Large tables are drawn from at most 3 x `k` times, as in memberlist's kRandomNodes; small
-        ones are searched whole, so that a member is found if there is one.
+        Large tables are drawn from, at most 3 x `k` times; if that does not do, and in small ones,
+        everybody is looked at, so that members are found if there are any.
 
         Args:
             k: How many are wanted; >= 0.
@@ -140,8 +140,8 @@ class MemberTable:
             if name not in (self.own_name, exclude):
                 chosen[name] = node
                 if len(chosen) == k:
-                    break
-        return list(chosen.values())
+                    return list(chosen.values())
+        return self._sample_all(k, exclude, also)
 
     def _sample_all(self, k: int, exclude: str, also: Callable[[Node], bool] | None) -> list[Node]:
         candidates = [

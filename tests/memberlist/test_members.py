@@ -16,7 +16,7 @@ from tests.memberlist.vocabulary import node
 
 def table(*others: str | Node, seed: int = 1) -> MemberTable:
     """Return the table of `a`, who knows these members."""
-    known = [node(other) if isinstance(other, str) else other for other in others]
+    known = (node(other) if isinstance(other, str) else other for other in others)
     return MemberTable(node("a"), known, random.Random(seed))
 
 
@@ -67,6 +67,18 @@ def test_a_removed_member_is_unknown() -> None:
     members.check_invariants()
     assert members.get("b") is None
     assert names(members) == ["c", "a"]
+
+
+def test_company_is_who_is_alive_or_suspect_besides_us() -> None:
+    members = table("b", "c")
+    assert members.has_company
+    members.store(node("b", 1, DEAD), 1.0)
+    members.store(node("c", 1, SUSPECT), 1.0)
+    assert members.has_company
+
+    members.store(node("c", 1, LEFT), 2.0)
+
+    assert not members.has_company
 
 
 # --- since when ------------------------------------------------------------------------------
@@ -261,16 +273,25 @@ def test_in_a_small_table_who_is_wanted_is_found(start: int) -> None:
     assert names(members.sample(2)) == ["e"]
 
 
-def test_in_a_large_table_a_sample_costs_few_draws() -> None:
-    others = [node(f"n{number}", 1, DEAD) for number in range(2, 1000)]
-    asked: list[Node] = []
+def test_in_a_large_table_a_sample_costs_few_looks() -> None:
+    members = table(*(f"n{number}" for number in range(2, 1000)))
+    looks: list[Node] = []
+    for number in range(2, 1000, 3):
+        members.store(node(f"n{number}", 1, DEAD), 1.0)
 
-    def only_when_asked(each: Node) -> bool:
-        asked.append(each)
-        return False
+    def is_dead(each: Node) -> bool:
+        looks.append(each)
+        return True
 
-    assert table(*others).sample(3, also=only_when_asked) == []
-    assert 0 < len(asked) <= 9
+    assert len(members.sample(3, also=is_dead)) == 3
+    assert len(looks) <= 9
+
+
+@pytest.mark.parametrize("start", range(20))
+def test_in_a_large_table_the_few_that_live_are_found(start: int) -> None:
+    members = table(*(node(f"n{number}", 1, DEAD) for number in range(2, 200)), "b", seed=start)
+
+    assert names(members.sample(3)) == ["b"]
 
 
 @pytest.mark.parametrize("start", range(50))
@@ -282,7 +303,7 @@ def test_a_large_table_gives_distinct_others_too(start: int) -> None:
 
     sample = names(members.sample(3, exclude="n6", also=lambda each: each.name == "n5"))
 
-    assert len(set(sample)) == len(sample) <= 3
+    assert len(set(sample)) == len(sample) == 3
     assert not {"a", "n3", "n4", "n6"} & set(sample)
 
 
@@ -310,14 +331,12 @@ class TableAgainstModel(RuleBasedStateMachine):
         self.table = table()
         self.model: dict[str, tuple[NodeState, float]] = {"a": (ALIVE, 0.0)}
         self.gone: dict[str, None] = {}
-        self.seen = {"a"}
         self.now = 0.0
 
     @rule(name=st.sampled_from("bcdefgh"), state=st.sampled_from(list(NodeState)))
     def store(self, name: str, state: NodeState) -> None:
         self.now += 1.0
         self.table.store(node(name, 1, state), self.now)
-        self.seen.add(name)
         if self.model.get(name, (None, 0.0))[0] is not state:
             self.model[name] = (state, self.now)
         if state is ALIVE:
@@ -347,9 +366,7 @@ class TableAgainstModel(RuleBasedStateMachine):
         sample = names(self.table.sample(k, also=lambda each: each.state is state))
         assert len(set(sample)) == len(sample) <= k
         assert set(sample) <= wanted
-        # Reaped members may still hold places in the rotation.
-        if len(self.seen) <= 3 * k:
-            assert len(sample) == min(k, len(wanted))
+        assert len(sample) == min(k, len(wanted))
 
     def candidates(self, wanted: Callable[[NodeState], bool]) -> set[str | None]:
         return {name for name, (state, _) in self.model.items() if name != "a" and wanted(state)}
