@@ -58,6 +58,8 @@ class Config:
         probe_timeout: Wait for a direct ack before helpers are asked. At most half of
             `probe_interval`, so that their answers can arrive within the period; the WAN preset
             of memberlist (3 of 5) breaks that rule and is allowed with `slow_helpers`.
+        slow_helpers: Whether a longer `probe_timeout` is accepted, with which only helpers that
+            are quick themselves can save a member whose direct ack was lost.
         indirect_checks: Helpers asked when a direct ping fails (k of SWIM).
         stream_pings: Whether a stream ping runs beside the indirect ones.
         awareness_max: Health scores run from 0 to this minus 1 (S of Lifeguard, 8).
