@@ -495,6 +495,6 @@ def churn_leaves_no_ghosts(seed: int) -> None:
         assert len(machine.nodes) == 6
         dump = machine.dump()
         assert len(dump["remembered"]) <= cluster.config.remembered_max
-        assert dump["streams_open"] == 0
+        assert dump["streams_open"] <= 2  # A push/pull may be under way.
         assert dump["pings_waiting"] <= 4
         assert dump["timers"] < 20
