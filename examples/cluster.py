@@ -29,7 +29,7 @@ if not __package__:  # run as a script: find `examples` from anywhere
 from examples.drivers.asyncio_driver import Driver
 from examples.freezable import Freezable
 from examples.guest import SERF_VERSIONS, SerfGuest, encode_tags
-from examples.timeline import Timeline, table
+from examples.timeline import Timeline, place, table
 from memberlist import (
     Address,
     Config,
@@ -210,14 +210,14 @@ class Cluster:
             try:
                 await member.start()
             except OSError as error:
-                where = "{}:{}".format(*member.address) if self.bind[1] else self.bind[0]
+                where = place(member.address) if self.bind[1] else self.bind[0]
                 raise CantStart(f"can't bind to {where}: {error.strerror}", 2) from None
         for member in self.members:
-            self.timeline.say(f"{member.name} listens on {member.address[0]}:{member.address[1]}")
+            self.timeline.say(f"{member.name} listens on {place(member.address)}")
         first, *others = self.members
         if self.seeds:
             finished = await first.join(self.seeds)
-            reasons = [f"{seed.seed[0]}:{seed.seed[1]}: {seed.reason}" for seed in finished.seeds]
+            reasons = [f"{place(seed.seed)}: {seed.reason}" for seed in finished.seeds]
             if finished.contacted == 0:
                 raise CantStart(f"can't join {'; '.join(reasons)}", 1)
         for member in others:

@@ -6,10 +6,14 @@ one says how long the news took. Knows nothing of sockets.
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from memberlist import (
     AccusationRefuted,
+    Address,
     Evidence,
     HealthChanged,
     MemberFailed,
@@ -43,7 +47,11 @@ class Timeline:
 
     def say(self, text: str) -> None:
         """Print one line with its time."""
-        print(f"{self._clock():7.2f}  {text}", flush=True)
+        try:
+            print(f"{self._clock():7.2f}  {text}", flush=True)
+        except BrokenPipeError:  # nobody reads any more (`| head`): end as on a signal
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            signal.raise_signal(signal.SIGTERM)
 
     def act(self, text: str) -> None:
         """Print what is done to a member, so that it stands out from what others notice."""
@@ -83,16 +91,16 @@ class Timeline:
             case HealthChanged(score, previous, cause) if score > previous:
                 self.say(f"{observer} doubts itself: health score {score} ({cause})")
             case NameConflict(existing, other):
-                where = "{}:{}".format(*other.address)
-                self._tell(observer, "name conflict", existing.name, 0, f"claimed from {where}")
+                claim = f"claimed from {place(other.address)}"
+                self._tell(observer, "name conflict", existing.name, 0, claim)
             case NodeRefused(node, reason):
                 self._tell(observer, "refused", node.name, 0, reason)
             case MergeRefused(source, reason):
-                self.say(f"{observer} did not merge the state of {source[0]}:{source[1]}: {reason}")
+                self.say(f"{observer} did not merge the state of {place(source)}: {reason}")
             case PacketRejected(source, reason):
                 self._tell(observer, "rejected", f"a packet from {source[0]}", 0, reason)
             case StreamRejected(_, source, reason):
-                self._tell(observer, "failed", f"a stream with {source[0]}:{source[1]}", 0, reason)
+                self._tell(observer, "failed", f"a stream with {place(source)}", 0, reason)
 
     def _tell(self, observer: str, news: str, name: str, incarnation: int, why: str) -> None:
         """Print a piece of news at its first report, and how long it took to reach everybody."""
@@ -109,6 +117,12 @@ class Timeline:
                 f"    all {len(audience)} others know that {name} {news} ({now - since:.2f} s)"
             )
             self._news[key] = (since, set())  # said once
+
+
+def place(address: Address) -> str:
+    """Return an address as people write it."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def suspicion(observer: str, evidence: Evidence) -> str:

@@ -86,6 +86,19 @@ def test_a_lonely_member_waits_for_the_end() -> None:
     assert "hermit-1" in ended.stdout
 
 
+def test_a_reader_that_goes_away_ends_it_quietly() -> None:
+    line = command("--duration", "30", "--members", "2")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(line, text=True, **pipes)  # type: ignore[call-overload]
+
+    process.stdout.readline()
+    process.stdout.close()
+
+    assert process.wait(timeout=20) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
 # --- in a pool that exists -------------------------------------------------------------------
 
 

@@ -55,13 +55,19 @@ def until(condition: Callable[[], object], within: float = PATIENCE) -> float:
         time.sleep(0.05)
 
 
-def free_address() -> Address:
+def free_address(host: str = "127.0.0.1") -> Address:
     """Return an address whose port is free for UDP and TCP at this moment."""
-    udp, tcp = bind("127.0.0.1")
+    udp, tcp = bind(host)
     address = local_address(tcp)
     udp.close()
     tcp.close()
     return address
+
+
+def text(address: Address) -> str:
+    """Return an address as Serf writes it."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def tags(**values: str) -> bytes:
@@ -86,6 +92,7 @@ class Agent:
         key: AES key of 16 or 32 bytes, or None for plaintext.
         keyring: Whether it has a keyring file, so that keys can be changed.
         compression: Whether it compresses.
+        host: Where it listens.
         options: More flags.
     """
 
@@ -97,11 +104,12 @@ class Agent:
         key: bytes | None = None,
         keyring: bool = False,
         compression: bool = True,
+        host: str = "127.0.0.1",
     ) -> None:
         assert SERF is not None
         self.name = name
-        self.address = free_address()
-        self.rpc = "{}:{}".format(*free_address())
+        self.address = free_address(host)
+        self.rpc = text(free_address())
         self.log = directory / f"{name}.log"
         self.ring = directory / f"{name}.keyring"
         config: dict[str, Any] = {"enable_compression": compression, "log_level": "debug"}
@@ -112,7 +120,7 @@ class Agent:
             config["encrypt_key"] = base64.b64encode(key).decode()
         file = directory / f"{name}.json"
         file.write_text(json.dumps(config))
-        command = [SERF, "agent", f"-node={name}", "-bind={}:{}".format(*self.address)]
+        command = [SERF, "agent", f"-node={name}", f"-bind={text(self.address)}"]
         command += [f"-rpc-addr={self.rpc}", "-profile=local", f"-config-file={file}", *options]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -123,7 +131,7 @@ class Agent:
             raise
 
     def _is_up(self) -> bool:
-        assert self.process.poll() is None, f"the agent ended:\n{self.text()}"
+        assert self.process.poll() is None, f"the agent ended:\n{self.written()}"
         return self.cli("info").returncode == 0
 
     def cli(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -153,9 +161,9 @@ class Agent:
 
     def join(self, address: Address) -> bool:
         """Run `serf join`; return whether it worked."""
-        return self.cli("join", "{}:{}".format(*address)).returncode == 0
+        return self.cli("join", text(address)).returncode == 0
 
-    def text(self) -> str:
+    def written(self) -> str:
         """Return its log so far."""
         return self.log.read_text(errors="replace")
 
@@ -191,6 +199,7 @@ class Member:
         *,
         key: bytes | None = None,
         meta: bytes = b"",
+        host: str = "127.0.0.1",
     ) -> None:
         self.name = name
         self.keyring = None if key is None else Keyring([key])
@@ -206,7 +215,7 @@ class Member:
                 keyring=self.keyring,
             )
 
-        self.running: Running[Memberlist] = Running("asyncio", make)
+        self.running: Running[Memberlist] = Running("asyncio", make, host=host)
         self.address = self.running.address
         self.events = self.running.events
 
@@ -258,7 +267,7 @@ class Process:
 
     def __init__(self, name: str, seed: Address, key: bytes | None = None) -> None:
         self.name = name
-        command = [sys.executable, "-m", "tests.interop.member", name, "{}:{}".format(*seed)]
+        command = [sys.executable, "-m", "tests.interop.member", name, text(seed)]
         if key is not None:
             command.append(key.hex())
         self.process = subprocess.Popen(command, cwd=REPOSITORY, env=os.environ | {"CI": ""})

@@ -51,9 +51,10 @@ def member() -> Iterator[StartMember]:
         *,
         key: bytes | None = None,
         meta: bytes = b"",
+        host: str = "127.0.0.1",
         **changes: Any,
     ) -> Member:
-        started.append(Member(name, config(**changes), key=key, meta=meta))
+        started.append(Member(name, config(**changes), key=key, meta=meta, host=host))
         return started[-1]
 
     yield start

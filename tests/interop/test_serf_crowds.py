@@ -71,4 +71,4 @@ def test_a_mixed_pool_stays_calm(agent: StartAgent, member: StartMember) -> None
     for other in theirs:
         assert other.info("health_score") == "0"
         assert {member["status"] for member in other.members().values()} == {"alive"}
-        assert "Suspect" not in other.text()
+        assert "Suspect" not in other.written()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.agents import Agent, Member, until
+from tests.interop.agents import Agent, Member, text, until
 from tests.interop.conftest import StartAgent, StartMember, StartProcess
 
 pytestmark = pytest.mark.interop
@@ -74,7 +74,7 @@ def test_a_restarted_member_of_theirs_is_alive_again(
     them.kill()
     until(lambda: us.state("them") == "dead", DETECTION)
 
-    again = agent("them", "-bind={}:{}".format(*them.address))
+    again = agent("them", f"-bind={text(them.address)}")
     us.join(them.address)
 
     until(lambda: us.state("them") == "alive")

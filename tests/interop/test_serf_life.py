@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from memberlist.outputs import MessageReceived
-from tests.interop.agents import Agent, Member, leave_intent, packet, send, tags, until
+from tests.interop.agents import (
+    Agent,
+    Member,
+    free_address,
+    leave_intent,
+    packet,
+    send,
+    tags,
+    until,
+)
 from tests.interop.conftest import StartAgent, StartMember
 
 pytestmark = pytest.mark.interop
@@ -119,6 +128,24 @@ def test_an_agent_may_join_us_and_leave(pair: tuple[Agent, Member]) -> None:
     until(lambda: us.state("them") == "left")
     assert [e.node.name for e in us.of("MemberLeft")] == ["them"]
     assert us.of("MemberFailed") == []
+
+
+def test_ipv6_members_live_together(agent: StartAgent, member: StartMember) -> None:
+    try:
+        free_address("::1")
+    except OSError as error:
+        pytest.skip(f"no IPv6 loopback: {error}")
+    them, us, friend = agent("them", host="::1"), member("us", host="::1"), member("f", host="::1")
+
+    us.join(them.address)
+    assert them.join(friend.address)
+
+    until(lambda: them.status("us") == them.status("f") == "alive")
+    until(lambda: us.state("f") == us.state("them") == "alive")
+    assert us.view("them").address == them.address
+    probes = us.ask(lambda machine: machine.stats.probes)
+    until(lambda: us.ask(lambda machine: machine.stats.probes) > probes + 2)
+    assert us.of("MemberSuspected") == us.of("PacketRejected") == []
 
 
 def test_a_leave_without_serfs_own_intent_shows_as_failed_there(
