@@ -56,8 +56,10 @@ class Config:
     Attributes:
         probe_interval: The protocol period T' of SWIM: one probe each.
         probe_timeout: Wait for a direct ack before helpers are asked. At most half of
-            `probe_interval`, so that their answers can arrive within the period; the WAN preset
-            of memberlist (3 of 5) breaks that rule and is allowed with `slow_helpers`.
+            `probe_interval`, so that their answers can arrive within the period, unless
+            `slow_helpers`; always less than all of it.
+        slow_helpers: Allows a longer `probe_timeout`, as in memberlist's WAN preset (3 of 5):
+            what only helpers can reach may then be suspected.
         slow_helpers: Whether a longer `probe_timeout` is accepted, with which only helpers that
             are quick themselves can save a member whose direct ack was lost.
         indirect_checks: Helpers asked when a direct ping fails (k of SWIM).
@@ -75,24 +77,27 @@ class Config:
         gossip_to_the_dead_time: How long a dead member still gets gossip, and stays in the table.
         retransmit_mult: Each broadcast is sent this x ceil(log10(n + 1)) times (lambda of SWIM).
         push_pull_interval: Period of full state exchanges, before scaling; 0 turns it off.
-        dead_reclaim_time: A dead name may come back from another address after this long;
-            0 means only when the old address does not answer a probe of ours.
+        dead_reclaim_time: A member dead for this long may come back at another address without
+            further ado. Before that, and always with 0, its old address is asked first.
         heal_interval: Period in which one remembered dead member or configured seed is contacted,
             to heal a partition longer than `gossip_to_the_dead_time`; 0 turns it off.
         remembered_max: How many reaped members are remembered for that.
         remembered_time: For how long.
-        stream_timeout: Limit of every stream, from its opening to its end.
+        stream_timeout: Limit of every stream, from its opening to its end; only a stream ping
+            ends earlier, with its probe.
         datagram_size: No packet of ours is larger, all headers counted.
         protocol_version: The version spoken, 1 to 5. 1 encrypts with padding (v0).
         app_versions: The application's protocol: minimum, maximum, current; 0 to 255 each.
-        label: Cluster label, 0 to 255 bytes; packets with another one are dropped.
+        label: Cluster label, 0 to 255 bytes; packets and streams with another one are refused.
         label_check_skipped: Something in front of us removed the label already.
         verify_incoming: With a keyring: whether plaintext is refused.
         verify_outgoing: With a keyring: whether what we send is encrypted.
-        compression: Whether packets and streams are compressed (LZW) when it helps.
-        compression_size_min: Smaller packets are not even tried.
+        compression: Whether to compress (LZW): packets where it makes them smaller, streams
+            always, as memberlist does.
+        compression_size_min: Smaller packets are not even tried; streams are.
         allowed_networks: CIDR networks that members' addresses must lie in; None allows all.
-        meta_size_max: Limit of a member's metadata; memberlist's is 512.
+        meta_size_max: Limit of our own metadata; at most memberlist's 512, which is what others
+            may have whatever is set here.
         members_max: Members that the table holds, dead ones included.
         user_broadcasts_max: User broadcasts that wait at once.
         user_broadcast_share: The part of a packet's room that user broadcasts may claim while
@@ -100,7 +105,8 @@ class Config:
         streams_max: Inbound streams at once; memberlist's limit of push/pulls is 128.
         outbound_streams_max: Streams of ours under way at which joins and reliable messages are
             refused.
-        pending_pings_max: Manual pings and indirect pings for others that wait at once.
+        pending_pings_max: Pings that wait for an ack at once: those of the application, those
+            done for others, and those that ask an old address about a name.
         parts_max: Parts of one received packet, nested ones counted.
         nesting_max: Depth of compounds and compressions in a packet.
         packet_decompressed_max: Size to which one packet may expand.

@@ -48,7 +48,7 @@ class Node:
     Attributes:
         name: Unique in the cluster; 1 to `NAME_SIZE_MAX` bytes of UTF-8.
         address: Where it receives packets and streams.
-        meta: The application's bytes, at most `Config.meta_size_max`.
+        meta: The application's bytes, at most memberlist's 512.
         versions: Six bytes: protocol min, max, current; application min, max, current.
         incarnation: 0 to `INCARNATION_MAX`; only the member itself raises it.
         state: A `NodeState`.

@@ -110,7 +110,11 @@ class Evidence:
 
 
 class BroadcastOutcome(Enum):
-    """How a user broadcast ended."""
+    """How a user broadcast ended.
+
+    `SENT` as often as the retransmit limit asks, `SUPERSEDED` by a newer one of its key, or
+    `DROPPED` because it still waited when we were gone.
+    """
 
     SENT = "sent"
     SUPERSEDED = "superseded"
@@ -207,14 +211,24 @@ class MemberLeft:
 
 @frozen
 class MemberForgotten:
-    """A dead or left member was reaped from the table."""
+    """A dead or left member was reaped from the table, `gossip_to_the_dead_time` later.
+
+    Those that are in the table when we leave ourselves are forgotten without it.
+    """
 
     node: Node
 
 
 @frozen
 class NodeRefused:
-    """A member was not let in or not changed: `accept`, the allow-list, versions or size."""
+    """A member was not let in, or not changed.
+
+    Attributes:
+        node: The record that was announced.
+        reason: A short stable word, also the key in `Memberlist.stats.rejected`: `bad-versions`,
+            `meta-too-large`, `bad-address`, `address-not-allowed`, `table-full`,
+            `name-too-large` or `not-accepted` (by `accept`).
+    """
 
     node: Node
     reason: str
@@ -279,7 +293,7 @@ class JoinFinished:
 
     Attributes:
         join: The number that `join` returned.
-        contacted: How many seeds answered.
+        contacted: With how many seeds states were exchanged.
         seeds: One outcome for each, in the order given.
     """
 
@@ -304,7 +318,14 @@ class MemberlistLeft:
 
 @frozen
 class MessageReceived:
-    """A payload of another member's application: from a broadcast or a direct message."""
+    """A payload of another member's application: from a broadcast or a direct message.
+
+    Attributes:
+        source: Where the packet or stream came from: for a broadcast who passed it on, for a
+            stream a port at which nobody listens.
+        payload: The bytes.
+        reliable: Whether it came on a stream.
+    """
 
     source: Address
     payload: bytes
@@ -321,7 +342,14 @@ class MessageDelivered:
 
 @frozen
 class MessageFailed:
-    """A reliable message could not be delivered."""
+    """A reliable message could not be delivered.
+
+    Attributes:
+        message: The number that `message` returned.
+        to: The member's name.
+        reason: `unreachable`, `timeout`, `left` (we did), the peer's own words, or why its answer
+            could not be read.
+    """
 
     message: int
     to: str
@@ -334,7 +362,7 @@ class BroadcastFinished:
 
     Attributes:
         broadcast: The number that `broadcast` returned.
-        outcome: Sent often enough, superseded by a newer one of its key, or dropped.
+        outcome: How it ended.
         transmits: How often it was sent.
     """
 
@@ -345,7 +373,13 @@ class BroadcastFinished:
 
 @frozen
 class UserStateReceived:
-    """The application's state of another member, from a push/pull."""
+    """The application's state of another member, from a push/pull.
+
+    Attributes:
+        source: The other side of the stream.
+        state: What its `user_state` supplied; never empty.
+        join: Whether the exchange was part of a join, of ours or of theirs.
+    """
 
     source: Address
     state: bytes
@@ -397,7 +431,9 @@ class PacketRejected:
 
 @frozen
 class StreamRejected:
-    """A stream was refused or ended without its exchange.
+    """A push/pull of ours, or a stream of somebody else's, ended without its exchange.
+
+    How our reliable messages and fallback pings end is told by `MessageFailed` and the probe.
 
     Attributes:
         stream: Its number.
@@ -414,7 +450,13 @@ class StreamRejected:
 
 @frozen
 class MergeRefused:
-    """A whole push/pull was not merged: version ranges, or `accept` refused one of a join."""
+    """A whole push/pull was not merged; `merge-refused` counts it in `Memberlist.stats.rejected`.
+
+    Attributes:
+        source: The other side of the stream.
+        reason: What is wrong with the version ranges, or `not-accepted`: by `accept_merge`, which
+            is asked about joins only.
+    """
 
     source: Address
     reason: str

@@ -27,8 +27,9 @@ class Stats:
         refutations: Times that we had to correct what others believe of us.
         push_pulls: Full state exchanges merged.
         broadcasts_sent: User broadcasts sent often enough; `broadcasts_superseded` by a newer of
-            their key; `broadcasts_dropped` because they could not be sent at all.
-        rejected: Dropped packets, parts and streams, by reason.
+            their key; `broadcasts_dropped` as they still waited when we were gone.
+        rejected: What was not taken or not sent, by reason: packets, parts and streams, claims
+            that were not believed, news that fit no packet, a user state above its limit.
     """
 
     packets_received: int = 0
