@@ -1,6 +1,6 @@
 """Run a machine on threads: one owns it, others only wait for sockets and feed its inbox.
 
-No lock is needed, because only the owner touches the machine (contract C3). The inbox is
+No lock is needed, because only the owner touches the machine. The inbox is
 bounded: when the owner can't keep up, the readers stop reading.
 """
 
@@ -79,6 +79,7 @@ class Driver(Generic[_M]):
     """Own the sockets and threads of one machine; use `call` and `ask`, and `close` at the end.
 
     Attributes:
+        machine: The owner's; name its methods in `call`, and put queries through `ask`.
         address: Where UDP and TCP are bound.
 
     Raises:
@@ -96,7 +97,7 @@ class Driver(Generic[_M]):
         self._udp.settimeout(TICK)
         self._tcp.settimeout(TICK)
         self.address = local_address(self._tcp)
-        self._machine = make(self.address, time.monotonic())
+        self.machine = make(self.address, time.monotonic())
         self._on_event = on_event  # called by the owning thread
         self._inbox: queue.Queue[Callable[[], object]] = queue.Queue(INBOX)
         self._streams: dict[int, Stream] = {}
@@ -110,12 +111,12 @@ class Driver(Generic[_M]):
     def ask(self, question: Callable[[_M], _T]) -> _T:
         """Have the owner run `question(machine)`, and return or raise what comes of it."""
         if threading.current_thread() is self._owner:  # from `on_event`
-            return question(self._machine)
+            return question(self.machine)
         answer: Future[_T] = Future()
 
         def work() -> None:
             try:
-                answer.set_result(question(self._machine))
+                answer.set_result(question(self.machine))
             except Exception as error:  # noqa: BLE001 - it belongs to the caller, who waits
                 answer.set_exception(error)
 
@@ -125,9 +126,9 @@ class Driver(Generic[_M]):
                 raise RuntimeError("the driver is closed")
         return answer.result()
 
-    def call(self, command: Callable[[_M, float], _T]) -> _T:
-        """Give the machine one input, such as `lambda machine, now: machine.leave(now)`."""
-        return self.ask(lambda machine: command(machine, time.monotonic()))
+    def call(self, method: Callable[..., _T], *args: Any, **options: Any) -> _T:
+        """Have the owner give the machine one input at the present time; wait for its result."""
+        return self.ask(lambda _: method(*args, time.monotonic(), **options))
 
     def close(self) -> None:
         """Free everything at once. To be missed by nobody, let the machine leave first."""
@@ -149,16 +150,16 @@ class Driver(Generic[_M]):
         """Run inputs and timers; nobody else touches the machine or `_streams`."""
         while not self._stopped.is_set():
             self._pump()
-            at = self._machine.next_timeout()
+            at = self.machine.next_timeout()
             pause = TICK if at is None else min(TICK, at - time.monotonic())
             with suppress(queue.Empty):
                 self._inbox.get(timeout=max(0.0, pause))()
             if at is not None and (now := time.monotonic()) >= at:
-                self._machine.handle_timeout(now)
+                self.machine.handle_timeout(now)
 
     def _pump(self) -> None:
         """Carry out all outputs; `on_event` may call back in."""
-        while (output := self._machine.poll()) is not None:
+        while (output := self.machine.poll()) is not None:
             match output:
                 case SendDatagram(to, data):
                     with suppress(OSError):  # a loss, which the protocol is made for
@@ -201,7 +202,7 @@ class Driver(Generic[_M]):
         while not self._stopped.is_set():
             with suppress(OSError):  # a tick, or the echo of a packet that was not delivered
                 data, source = self._udp.recvfrom(CHUNK)
-                self._input(self._machine.receive_datagram, data, source[:2])
+                self._input(self.machine.receive_datagram, data, source[:2])
 
     def _accept(self) -> None:
         while not self._stopped.is_set():
@@ -211,7 +212,7 @@ class Driver(Generic[_M]):
                     connection.close()
 
     def _accepted(self, connection: socket.socket, source: Address) -> None:
-        number = self._machine.stream_accepted(source, time.monotonic())
+        number = self.machine.stream_accepted(source, time.monotonic())
         self._streams[number] = Stream()
         self._begin(self._serve, number, self._streams[number], connection)
 
@@ -221,7 +222,7 @@ class Driver(Generic[_M]):
         except (OSError, UnicodeError):  # UnicodeError: no possible host name
             self._put(partial(self._ended, number))
             return
-        self._input(self._machine.stream_opened, number)
+        self._input(self.machine.stream_opened, number)
         self._serve(number, stream, connection)
 
     def _serve(self, number: int, stream: Stream, connection: socket.socket) -> None:
@@ -230,12 +231,12 @@ class Driver(Generic[_M]):
         writer = threading.Thread(target=stream.write_all, args=(connection,), daemon=True)
         writer.start()
         while data := stream.read(connection):
-            self._input(self._machine.stream_received, number, data)
+            self._input(self.machine.stream_received, number, data)
         self._put(partial(self._ended, number))
         writer.join()
         connection.close()
 
     def _ended(self, number: int) -> None:
         """Report the end of a stream, and let what was written to it flush."""
-        self._machine.stream_closed(number, time.monotonic())
+        self.machine.stream_closed(number, time.monotonic())
         self._streams.pop(number).finish()

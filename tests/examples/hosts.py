@@ -182,14 +182,16 @@ class SelectorsHost(Generic[M]):
 
 
 class ThreadsHost(Generic[M]):
-    """The threads driver, which has this face already."""
+    """The threads driver, which blocks by itself."""
 
     def __init__(self, make: Make[M], on_event: OnEvent, host: str, port: int) -> None:
         self._driver = threads_driver.Driver(make, on_event, host, port)
         self.address = self._driver.address
-        self.call = self._driver.call
         self.ask = self._driver.ask
         self.close = self._driver.close
+
+    def call(self, method: Callable[[M, float], T]) -> T:
+        return self._driver.call(lambda now: method(self._driver.machine, now))
 
 
 HOSTS: dict[str, Callable[[Any, OnEvent, str, int], Host[Any]]] = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from examples.drivers import threads_driver
 from examples.drivers.shared import bind, local_address
 from memberlist import (
     Address,
@@ -287,6 +288,45 @@ def test_a_closed_driver_leaves_its_port_free_and_no_thread(start: Start) -> Non
     udp, tcp = bind(*one.address)
     udp.close()
     tcp.close()
+
+
+def test_a_refused_command_raises_at_the_caller(start: Start) -> None:
+    one = start()
+
+    def refuse(machine: Toy, now: float) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        one.call(refuse)
+    tell(one, SendDatagram(one.address, b"all is well"))
+
+    one.wait_for("datagram")
+
+
+def test_a_command_after_the_end_is_refused_not_forgotten() -> None:
+    driver = threads_driver.Driver(Toy, lambda _: None)
+    driver.close()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        driver.call(driver.machine.wake, 1.0)
+
+
+def test_a_command_from_within_an_event_is_carried_out() -> None:
+    """Contract C3: any input is legal while an output is handled; here on the owning thread."""
+    answers: list[int] = []
+    driver: threads_driver.Driver[Toy]
+
+    def on_event(told: Told) -> None:
+        answers.append(driver.ask(lambda machine: machine.accepted))
+        if told.what == "datagram":
+            driver.call(driver.machine.wake, 0.01)
+
+    driver = threads_driver.Driver(Toy, on_event)
+    driver.call(driver.machine.tell, [SendDatagram(driver.address, b"x")])
+    until(lambda: len(answers) == 2)
+    driver.close()
+
+    assert answers == [0, 0]
 
 
 def test_a_taken_port_is_an_error_and_leaves_nothing_behind(start: Start) -> None:
