@@ -193,7 +193,11 @@ def line(nodes: int, spacing: float) -> Matrix:
 
 
 def grid(side: int, spacing: float) -> Matrix:
-    """Return `side` x `side` nodes on a square grid, `spacing` seconds apart."""
+    """Return `side` x `side` nodes on a square grid, `spacing` seconds apart.
+
+    Two nodes a side, placed away from the origin with `Client.set_coordinate`, show how a
+    whole map drifts.
+    """
     points = [(i // side * spacing, i % side * spacing) for i in range(side * side)]
     return _between(points, [0.0] * len(points))
 

@@ -30,6 +30,12 @@ def test_distances_are_serfs_worked_examples() -> None:
     assert distance((0.0, 0.0), (0.7, 0.1)) == pytest.approx(raw + 0.8, abs=1e-14)
 
 
+@pytest.mark.parametrize("far", [1e10, 1e300])
+def test_no_distance_overflows(far: float) -> None:
+    # In Serf, 1e10 s come out as -2562047 hours (2.4).
+    assert at().distance_to(at(far)) == pytest.approx(far)
+
+
 @pytest.mark.parametrize(
     "other", [Coordinate((0.0,) * 7), Coordinate((0.0,) * 8, space="wan")], ids=["7d", "wan"]
 )

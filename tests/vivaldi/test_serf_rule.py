@@ -257,7 +257,8 @@ def test_only_the_high_node_is_high(seed: int) -> None:
 
     heights = [coordinate.height for coordinate in simulation.coordinates]
     assert heights[0] >= 0.97 * 0.1
-    assert max(heights[1:]) <= 0.07
+    # Serf's own test asks for 0.03 of the radius; Go itself reaches 0.0041 s (3.2).
+    assert max(heights[1:]) <= 0.0045
 
 
 @pytest.mark.simulation
