@@ -1,4 +1,4 @@
-"""Checks of what the application passes to a machine: refused before anything changes (C14).
+"""Checks of what the application passes to a machine: refused before anything changes.
 
 Knows nothing of the machine. Each check returns what it was given, in the form that is kept.
 """

@@ -14,7 +14,7 @@ six (more are cut; one to five crash a memberlist 0.2.2, so they are never passe
 Written otherwise than upstream might: empty payloads and metadata are nil, IPv4 is 4 bytes, and
 lengths are unsigned. No versions are nil as well: zeros would make peers ignore the member.
 
-Source: memberlist `net.go`; specification sections 3.4 to 3.6.
+Source: memberlist `net.go`.
 """
 
 from __future__ import annotations

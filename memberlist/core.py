@@ -20,7 +20,7 @@ class Core:
     """The common ground of a machine's parts.
 
     Attributes:
-        now: Newest time that any input gave, seconds; only the machine sets it (contract C4).
+        now: Newest time that any input gave, seconds; only the machine sets it, and never back.
         outputs: Not yet fetched outputs, oldest first.
         leaving: Whether `leave` was called: our own death is then no accusation.
     """

@@ -1,7 +1,7 @@
 """What can be refused, and how: one small tree of exceptions.
 
-A command that raises has changed nothing (contract C14). `DecodeError` is raised by the codec's
-functions only; inside the machine it becomes a `PacketRejected` or `StreamRejected` event.
+A command that raises has changed nothing. `DecodeError` is raised by the codec's functions only;
+inside the machine it becomes a `PacketRejected` or `StreamRejected` event.
 """
 
 from __future__ import annotations

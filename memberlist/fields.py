@@ -7,7 +7,7 @@ value, an array of small integers for bytes. Knows nothing of messages (codec.py
 Stricter than upstream, because no peer writes these: a struct as an array, a map for bytes, an
 integer for a bool, and unknown fields that msgpack's timestamp extension can't represent.
 
-Source: specification section 3.1; go-msgpack.
+Source: hashicorp/go-msgpack, with the options that memberlist gives it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ This is the GIF flavour (codes of 9 to 12 bits, a clear and an end code), which 
 has. Knows nothing of the envelope around it (codec.py). Output is byte-identical to Go's; input
 is taken as Go takes it: bytes after the end code are ignored, a missing end code is an error.
 
-Source: Welch (1984); Go `compress/lzw`; specification section 3.4.
+Source: Welch (1984); Go `compress/lzw`.
 """
 
 from __future__ import annotations

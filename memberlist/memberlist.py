@@ -294,7 +294,7 @@ class Memberlist:
     # --- outputs and time --------------------------------------------------------------------
 
     def poll(self) -> Output | None:
-        """Return the oldest output not yet fetched, or None. Changes nothing else (C2)."""
+        """Return the oldest output not yet fetched, or None. Changes nothing else."""
         outputs = self._core.outputs
         return outputs.popleft() if outputs else None
 
@@ -622,7 +622,7 @@ class Memberlist:
         self._news.wake()
 
     def _advance(self, now: float) -> None:
-        """Take the caller's time; an older one counts as the newest seen (C4)."""
+        """Take the caller's time; an older one counts as the newest seen."""
         if now > self._core.now:
             self._core.now = check_time(now)
 
@@ -646,7 +646,7 @@ class Memberlist:
         self._finish(told=self._news.farewell_told)
 
     def _finish(self, *, told: bool) -> None:
-        """End everything but the outputs that wait (C17)."""
+        """End everything but the outputs that wait."""
         self._over = True
         self._exchanges.stop()
         self._detector.stop()

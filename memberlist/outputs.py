@@ -1,7 +1,7 @@
 """Everything that a machine puts out: effects for the driver, events for the application.
 
 Effects are imperatives and may fail; events are past tense and carry their evidence. They come
-in one queue, in the order in which things happened (contract C9).
+in one queue, in the order in which things happened.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Liberal where peers differ (a CRC is always optional, parts cut off at the end l
 ones), stricter than upstream in three points: nesting, parts and expansion are limited; an inner
 layer that can't be read refuses the packet, not only itself; so does an empty message.
 
-Source: memberlist `net.go`, `label.go`, `util.go`; specification section 3.2.
+Source: memberlist `net.go`, `label.go`, `util.go`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ callers pass the associated data) and draws no nonces.
 
 Guarded, where upstream panics: a version 0 padding longer than the plaintext is a `DecodeError`.
 
-Source: memberlist `security.go`, `keyring.go`; specification sections 1.5 and 3.3.
+Source: memberlist `security.go`, `keyring.go`.
 """
 
 from __future__ import annotations

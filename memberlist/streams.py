@@ -10,7 +10,7 @@ bad record, which Go would pass on, does not cut a cluster's anti-entropy.
 
 Stricter than upstream: headers and entries have a size limit, and a negative count is refused.
 
-Source: memberlist `net.go`; specification section 3.6.
+Source: memberlist `net.go`.
 """
 
 from __future__ import annotations

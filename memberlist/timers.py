@@ -1,7 +1,7 @@
 """One heap of deadlines, so that a machine has a single aggregated timeout.
 
-Owns the order in which equal deadlines fire (that of arming, contract C8) and cancellation.
-Knows nothing of what a timer means.
+Owns the order in which equal deadlines fire (that of arming, so that the same inputs give
+the same outputs) and cancellation. Knows nothing of what a timer means.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A member announces six bytes: the protocol's minimum, maximum and current versio
 application's. Versions of the protocol: 1 base; 2 encryption version 1 and a port in the indirect
 ping; 3 stream pings; 4 nacks; 5 checksums. Features go by the maximum, whatever is current.
 
-Source: memberlist `memberlist.go` (`verifyProtocol`); specification section 1.10.
+Source: memberlist `memberlist.go` (`verifyProtocol`).
 """
 
 from __future__ import annotations
