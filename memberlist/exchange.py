@@ -178,8 +178,12 @@ class Exchanges:
     # --- life --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin the periodic push/pulls, at a random part of the first period."""
-        interval = self._core.config.push_pull_interval
+        """Begin the periodic push/pulls, at a random part of the first period.
+
+        Deviation: memberlist does not scale the first period. A large cluster whose members start
+        from a snapshot (`known`) would have as many push/pulls at once as it has members.
+        """
+        interval = push_pull_scale(self._core.config.push_pull_interval, len(self._table))
         if interval:
             delay = (1.0 - self._core.rng.random()) * interval
             self._core.timers.arm(self._core.now + delay, self._push_pull_tick)
