@@ -141,6 +141,9 @@ class Driver(asyncio.DatagramProtocol, Generic[_M]):
             writer.close()
             return
         stream = self.machine.stream_accepted(peer[:2], self._loop.time())
+        if stream < 0:  # the machine is over
+            writer.close()
+            return
         self._writers[stream] = writer  # before pumping: the machine may close it at once
         self._spawn(stream, self._serve(stream, reader, writer))
         self._pump()

@@ -144,6 +144,9 @@ class Driver(Generic[_M]):
         except OSError:  # reset before it was accepted
             return
         number = self.machine.stream_accepted(source[:2], time.monotonic())
+        if number < 0:  # the machine is over
+            connection.close()
+            return
         self._add(Stream(number, connection, opening=False))
         self._pump()
 

@@ -43,7 +43,7 @@ class Machine(Protocol):
         """Take one UDP packet."""
 
     def stream_accepted(self, source: Address, now: float) -> int:
-        """Take a new connection and return its number."""
+        """Take a new connection and return its number; a negative one refuses it."""
 
     def stream_opened(self, stream: int, now: float) -> None:
         """Learn that a connection asked for by `OpenStream` stands."""

@@ -44,6 +44,7 @@ class Toy:
         self.now = now
         self.deadline: float | None = None
         self.accepted = 0
+        self.is_over = False
         self.received: dict[int, int] = {}
         self.outputs: deque[object] = deque()
         self.react: Callable[[Told], list[object]] = lambda _: []
@@ -63,6 +64,8 @@ class Toy:
         self._note("datagram", data, source)
 
     def stream_accepted(self, source: Address, now: float) -> int:
+        if self.is_over:
+            return -1
         self.accepted += 1
         number = 2 * self.accepted - 1
         self._note("accepted", number, source)

@@ -199,6 +199,19 @@ def test_a_machine_may_refuse_a_stream_at_once(start: Start) -> None:
         assert read_all(connection) == b""
 
 
+def test_a_machine_that_is_over_gets_no_streams(start: Start) -> None:
+    one = start()
+    one.ask(lambda machine: setattr(machine, "is_over", True))
+
+    for _ in range(3):
+        with socket.create_connection(one.address, PATIENCE) as connection:
+            assert read_all(connection) == b""
+
+    tell(one, SendDatagram(one.address, b"all is well"))
+    one.wait_for("datagram")
+    assert [told.what for told in one.events] == ["datagram"]
+
+
 def test_a_peer_that_does_not_read_is_not_read_either(start: Start) -> None:
     one = start()
     react(one, echo)
