@@ -23,6 +23,7 @@ from memberlist.codec import (
     decode_ping,
 )
 from memberlist.errors import DecodeError
+from memberlist.messages import MessageType
 from memberlist.node import DEAD, LEFT, Node, NodeState
 from memberlist.outputs import (
     MemberFailed,
@@ -242,25 +243,21 @@ def _packet(data: bytes) -> str:
 
 def _messages(data: bytes) -> list[str]:
     kind = data[0] if data else -1
-    if kind == _HAS_CRC:
+    if kind == MessageType.HAS_CRC:
         return _messages(data[5:])
-    if kind == _COMPRESS:
+    if kind == MessageType.COMPRESS:
         return _messages(decode_compressed(data, 1 << 16))
-    if kind == _COMPOUND:
+    if kind == MessageType.COMPOUND:
         return [text for part in decode_compound(data[1:])[0] for text in _messages(part)]
-    if kind == _USER:
+    if kind == MessageType.USER:
         return [f"User {_value(data[1:])}"]
     message = _DECODERS.get(kind, decode_gossip)(data)
     return [f"Alive {_value(message)}" if isinstance(message, Node) else _words(message)]
 
 
-_COMPOUND: Final = 7
-_USER: Final = 8
-_COMPRESS: Final = 9
-_HAS_CRC: Final = 12
 _DECODERS: Final[dict[int, Callable[[bytes], Any]]] = {
-    0: decode_ping,
-    1: decode_indirect_ping,
-    2: decode_ack,
-    11: decode_nack,
+    MessageType.PING: decode_ping,
+    MessageType.INDIRECT_PING: decode_indirect_ping,
+    MessageType.ACK: decode_ack,
+    MessageType.NACK: decode_nack,
 }

@@ -40,7 +40,16 @@ from memberlist.fields import (
     take_uint,
 )
 from memberlist.lzw import compress, decompress
-from memberlist.messages import Ack, Dead, ErrorReply, IndirectPing, Nack, Ping, Suspect
+from memberlist.messages import (
+    Ack,
+    Dead,
+    ErrorReply,
+    IndirectPing,
+    MessageType,
+    Nack,
+    Ping,
+    Suspect,
+)
 from memberlist.node import (
     ALIVE,
     NAME_SIZE_MAX,
@@ -253,9 +262,9 @@ def _accusation_of(fields: Fields) -> tuple[int, str, str]:
 
 
 _GOSSIP_DECODERS: Final[dict[int, Callable[[Fields], Node | Suspect | Dead]]] = {
-    3: _suspect_of,
-    4: _alive_of,
-    5: _dead_of,
+    MessageType.SUSPECT: _suspect_of,
+    MessageType.ALIVE: _alive_of,
+    MessageType.DEAD: _dead_of,
 }
 
 

@@ -37,7 +37,7 @@ from memberlist.exchange import Exchanges
 from memberlist.healing import Healer
 from memberlist.members import MemberTable
 from memberlist.membership import Claim, Membership
-from memberlist.messages import Dead, Suspect
+from memberlist.messages import Dead, MessageType, Suspect
 from memberlist.node import ALIVE, INCARNATION_MAX, SUSPECT, Address, Node, pack_ip
 from memberlist.outputs import MemberlistLeft, MessageReceived, Output
 from memberlist.packet import CRC_SIZE, PacketCodec, PacketLimits, label_header
@@ -170,14 +170,16 @@ class Memberlist:
         )
         self._healer = Healer(core, table, self._exchanges.contact)
         self._handlers: dict[int, Callable[[bytes, Address], None]] = {
-            0: self._on_ping,
-            1: self._on_indirect_ping,
-            2: self._on_ack,
-            3: self._on_gossip,
-            4: self._on_gossip,
-            5: self._on_gossip,
-            8: self._on_user_message,
-            11: self._on_nack,
+            MessageType.PING.value: self._on_ping,
+            MessageType.INDIRECT_PING.value: self._on_indirect_ping,
+            MessageType.ACK.value: self._on_ack,
+            MessageType.NACK.value: self._on_nack,
+            MessageType.SUSPECT.value: self._on_gossip,
+            MessageType.ALIVE.value: self._on_gossip,
+            MessageType.DEAD.value: self._on_gossip,
+            MessageType.USER.value: self._on_user_message,
+            MessageType.COMPOUND.value: self._on_parts,
+            MessageType.COMPRESS.value: self._on_parts,
         }
 
     # --- queries -----------------------------------------------------------------------------
@@ -337,19 +339,15 @@ class Memberlist:
         core.stats.bytes_received += len(data)
         try:
             message = self._open(data)
-            kind = message[0]
-            if kind == 7 or kind == 9:  # noqa: PLR1714 - a tuple's membership test costs more
-                self._receive_parts(message, source)
-                return
-            handler = self._handlers.get(kind)
+            handler = self._handlers.get(message[0])
             if handler is None:
-                core.reject(source, "unknown-type", str(kind))
+                core.reject(source, "unknown-type", str(message[0]))
             else:
                 handler(message, source)
         except DecodeError as error:
             core.reject(source, error.reason, str(error))
 
-    def _receive_parts(self, message: bytes, source: Address) -> None:
+    def _on_parts(self, message: bytes, source: Address) -> None:
         """Take a compound or compressed message apart; a bad part does not harm the others."""
         parts, lost = self._split(message)
         core = self._core

@@ -16,7 +16,7 @@ from memberlist.node import Address, Node
 
 
 class MessageType(IntEnum):
-    """The first byte of every message."""
+    """The first byte of every message. Per-packet code takes the plain `value`, which is faster."""
 
     PING = 0
     INDIRECT_PING = 1

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from memberlist.codec import decode_compressed, encode_compressed
 from memberlist.errors import DecodeError
+from memberlist.messages import MessageType
 from memberlist.security import ENCRYPTION_OVERHEAD, NONCE_SIZE, Keyring
 
 LABEL_SIZE_MAX: Final = 255
@@ -32,11 +33,11 @@ COMPOUND_PART_OVERHEAD: Final = 2
 #: memberlist 0.2.2 computes the table of 128 and more parts with 8 bits and reads rubbish.
 COMPOUND_PARTS_MAX: Final = 127
 
-_COMPOUND: Final = 7
-_COMPRESS: Final = 9
+_COMPOUND: Final = MessageType.COMPOUND.value
+_COMPRESS: Final = MessageType.COMPRESS.value
 _LAYERS: Final = frozenset((_COMPOUND, _COMPRESS))
-_HAS_CRC: Final = 12
-_HAS_LABEL: Final = 244
+_HAS_CRC: Final = MessageType.HAS_CRC.value
+_HAS_LABEL: Final = MessageType.HAS_LABEL.value
 _LENGTHS: Final = tuple(struct.Struct(f">{count}H") for count in range(256))
 
 

@@ -41,7 +41,7 @@ from memberlist.fields import (
     take_bool,
     take_uint,
 )
-from memberlist.messages import PushPull, StreamMessage, UserMessage
+from memberlist.messages import MessageType, PushPull, StreamMessage, UserMessage
 from memberlist.node import Node
 from memberlist.packet import label_header
 from memberlist.security import NONCE_SIZE, Keyring, sealed_size
@@ -54,19 +54,17 @@ _FRAME_HEADER_SIZE: Final = 5
 #: From so many waiting bytes on, the entries of a push/pull are taken apart together.
 _BULK_SIZE_MIN: Final = 512
 
-_PING: Final = 0
-_ACK: Final = 2
-_PUSH_PULL: Final = 6
-_USER: Final = 8
-_COMPRESS: Final = 9
-_ENCRYPT: Final = 10
-_ERROR: Final = 13
-_HAS_LABEL: Final = 244
+_PUSH_PULL: Final = MessageType.PUSH_PULL.value
+_USER: Final = MessageType.USER.value
+_COMPRESS: Final = MessageType.COMPRESS.value
+_ENCRYPT: Final = MessageType.ENCRYPT.value
+_HAS_LABEL: Final = MessageType.HAS_LABEL.value
 
+#: Messages that are nothing but their fields.
 _WHOLE_MESSAGES: Final[dict[int, Callable[[bytes], StreamMessage]]] = {
-    _PING: decode_ping,
-    _ACK: decode_ack,
-    _ERROR: decode_error,
+    MessageType.PING: decode_ping,
+    MessageType.ACK: decode_ack,
+    MessageType.ERROR: decode_error,
 }
 
 
