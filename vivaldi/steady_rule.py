@@ -9,7 +9,7 @@ It differs from Serf's rule, and from the paper, in what the measurements asked 
    (the vector-with-height norm of the paper, section 5.4).
 3. A sample whose residual is many times what one's own error explains is trusted less, down
    to not at all. Its residual is measured against sampled plus typical round trip time,
-   otherwise near peers would be the suspects. An error above `LOST` trusts everybody: a node
+   otherwise near peers would be the suspects. An error of `LOST` or more trusts everybody: a node
    that was dragged away, or whose network has changed, finds back.
 4. What a peer claims is checked for sign and range, and its claim to be right counts no more
    than `CLAIM_MIN`.
@@ -67,7 +67,7 @@ DOUBT_MIN = 0.3
 """Least share with which a sample that is not trusted still enters the error."""
 
 LOST = 1.0
-"""A node with this error or more trusts every sample alike."""
+"""A node with this error or more, or with two thirds of error_max, trusts every sample alike."""
 
 STEP_MIN, STEP_MAX = 0.25, 0.8
 """Bounds of the step, which is the own error in between."""
@@ -99,6 +99,7 @@ class SteadyRule:
         self._rng = rng
         self._stats = stats
         self._vector_max = REACH * config.rtt_max
+        self._lost = min(LOST, config.error_max * 2.0 / 3.0)
         # Invariant: the two together stay within position_step, see CENTRING_REACH.
         self._centring = min(config.centring, config.position_step / (2.0 * CENTRING_REACH))
         self._step_max = config.position_step - CENTRING_REACH * self._centring
@@ -218,7 +219,7 @@ class SteadyRule:
         error = self._error
         weight = error / (error + (other_error if other_error > CLAIM_MIN else CLAIM_MIN))
         trust = 1.0
-        if error < LOST:
+        if error < self._lost:
             expected = error if error > DOUBT_ERROR_MIN else DOUBT_ERROR_MIN
             doubt = residual / ((rtt + typical) * DOUBT_SCALE * expected)
             doubt *= doubt
@@ -241,7 +242,7 @@ class SteadyRule:
         error = self._error
         vector, height = self._vector, self._height
         samples = self._samples
-        if error >= LOST:
+        if error >= self._lost:
             samples = samples - FOLLOWED_SAMPLES if samples > FOLLOWED_SAMPLES else 0
         elif samples < SAMPLES_MAX:
             samples += 1

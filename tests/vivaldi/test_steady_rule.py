@@ -311,6 +311,17 @@ def test_the_same_seed_and_samples_give_the_same_bits() -> None:
     assert numbers(run()) == numbers(run())
 
 
+@pytest.mark.parametrize("error_max", [0.1, 0.5, 1.5, 10.0])
+def test_a_dragged_node_finds_back_whatever_the_largest_error_is(error_max: float) -> None:
+    node = client(Config(error_max=error_max), at=at(5.0, error=min(0.05, error_max)))
+    peers = [at(0.05, error=0.05), at(-0.05, error=0.05), at(0.0, 0.05, error=0.05)]
+
+    for i in range(600):
+        node.update(f"peer-{i % 3}", peers[i % 3], 0.06)
+
+    assert all(node.distance_to(peer) == pytest.approx(0.06, rel=0.3) for peer in peers)
+
+
 def test_position_step_below_the_centring_still_bounds_the_move() -> None:
     node = client(attrs.evolve(Config(), position_step=0.01, centring=0.04), at=VICTIM)
 
