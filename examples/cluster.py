@@ -122,7 +122,9 @@ class Member:
     def _on_event(self, event: object) -> None:
         match event:
             case JoinFinished(join) if join in self._joins:
-                self._joins.pop(join).set_result(event)
+                waiting = self._joins.pop(join)
+                if not waiting.cancelled():  # by a signal while joining
+                    waiting.set_result(event)
             case MemberlistLeft():
                 self._left.set()
             case MessageReceived(_, payload) | UserStateReceived(_, payload):

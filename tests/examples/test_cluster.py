@@ -6,6 +6,7 @@ import base64
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -118,6 +119,22 @@ def test_a_signal_makes_it_leave_properly(number: int, pool: Running[Memberlist]
     assert [e for e in pool.events if isinstance(e, MemberFailed)] == []
     assert "--- everybody leaves" in output
     assert "others in the pool: host (alive)" in output
+
+
+def test_a_signal_while_joining_ends_it_too() -> None:
+    """The seed accepts the stream and says nothing: only `stream_timeout` (30 s) ends the join."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        seed = f"127.0.0.1:{silent.getsockname()[1]}"
+        line = command("--members", "2", "--join", seed, "--profile", "wan")
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        connection, _ = silent.accept()
+
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+        connection.close()
+
+    assert (process.returncode, errors) == (0, "")
+    assert "--- everybody leaves" in output
 
 
 # --- refusals --------------------------------------------------------------------------------
