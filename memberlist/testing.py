@@ -5,16 +5,13 @@ Owns the network kernel (clock, links, queue, pauses; it knows the contract and 
 machine that obeys the contract can be run, composites too: what it puts out is matched by
 `SendDatagram`, `OpenStream`, `SendStream` and `CloseStream`; everything else is an event.
 
-Nothing here reads a clock or a global random source, so the same seed is the same run, and a
-member's machine cannot tell the simulator from a driver.
+The same seed is the same run, and no machine can tell the simulator from a driver.
 
 >>> cluster = Cluster(seed=1)
 >>> names = cluster.start(5)
 >>> cluster.crash("n3")
 >>> cluster.run_until(lambda: cluster.informed("n3"), within=30.0)
 True
->>> cluster.false_positives
-0
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ from math import inf
 from random import Random
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from memberlist.checking import InvariantBroken, Invariants, describe
 from memberlist.config import Config
@@ -57,6 +54,8 @@ __all__ = [
 ]
 
 # --- network kernel
+
+Action = Callable[..., object]
 
 
 class Network:
@@ -88,13 +87,13 @@ class Network:
         self._cuts: set[tuple[str, str]] = set()
         self._sides: dict[str, int] = {}
         self._slow: dict[str, float] = {}
-        self._faulty = False  # Invariant: True where any of the five above, or a pause, is set.
+        self._faulty = False  # Invariant: True where any of the six above, or a pause, is set.
         # (time, counter, action, name, what, args): the counter decides between equal times.
-        self._queue: list[tuple[float, int, Callable[..., object], str, Any, Any]] = []
+        self._queue: list[tuple[float, int, Action, str, Any, Any]] = []
         self._count = 0
         # Invariant: no entry of the queue for this machine's deadline is earlier than this.
         self._armed: dict[str, float] = {}
-        self._held: dict[str, deque[tuple[Callable[..., object], tuple[Any, ...]]]] = {}
+        self._held: dict[str, deque[tuple[Action, tuple[Any, ...]]]] = {}
         self._stopped: set[str] = set()
 
     def route(self, name: str, output: Any) -> None:
@@ -179,9 +178,7 @@ class Network:
         for function, args in held:
             function(*args)
 
-    def held(
-        self, name: str, function: Callable[..., object], *args: Any, lossy: bool = True
-    ) -> bool:
+    def held(self, name: str, function: Action, *args: Any, lossy: bool = True) -> bool:
         """Return whether `name` is paused; the call waits for its return, if there is room.
 
         Without `lossy` there always is: a stream has flow control, a datagram has not.
@@ -203,7 +200,7 @@ class Network:
         return self._loss > 0.0 and self.rng.random() < self._loss
 
     def lag(self, source: str, to: str) -> float:
-        """Return how long a packet takes that is sent now."""
+        """Return how long a packet takes."""
         low, high = self.latency
         seconds = low + (high - low) * self._random()
         if self._faulty:
@@ -212,10 +209,12 @@ class Network:
             seconds += self._slow.get(source, 0.0) + self._slow.get(to, 0.0)
         return seconds
 
-    def at(self, time: float, action: Callable[..., object], name: str, *args: Any) -> None:
-        """Call `action(name, *args)` at `time`, with two arguments after the name."""
+    def at(
+        self, time: float, action: Action, name: str, what: Any = None, args: Any = None
+    ) -> None:
+        """Call `action(name, what, args)` at `time`."""
         self._count += 1
-        heappush(self._queue, (time, self._count, action, name, *args))
+        heappush(self._queue, (time, self._count, action, name, what, args))
 
     def send(self, source: str, to: str, method: str, args: tuple[Any, ...]) -> None:
         """Give `to` an input after the link's latency: once, or as often as the faults want."""
@@ -418,7 +417,8 @@ class Cluster(Network):
             check: Whether to check invariants at every step.
             check_every: Every how many steps the machine that stepped checks itself; 0 is never.
             view: Finds the `Memberlist` in a composite.
-            on_event: Called with a name and an event, after it was recorded.
+            on_event: Called with a name and an event, after it was recorded. It may call back
+                in, but not end that member.
         """
         super().__init__(seed, latency=latency, buffer=buffer)
         self.config = config or Config.lan()
@@ -581,7 +581,12 @@ class Cluster(Network):
         return self.give(name, method, args, **options)
 
     def crash(self, name: str) -> None:
-        """End a member's process at once: its sockets close, its memory is gone."""
+        """End a member's process at once: its sockets close, its memory is gone.
+
+        What `restart` may remember is its incarnation.
+        """
+        incarnation = self.view(self.machines[name]).incarnation
+        self._births[name] = evolve(self._births[name], incarnation=incarnation)
         self.disturb(name)
         self.detections[name] = Detection(self.now)
         self.connections.close_all(name)
@@ -597,16 +602,14 @@ class Cluster(Network):
             remembered: Whether it goes on from its last incarnation.
             address: A new one; the same as before if None.
         """
-        incarnation = self._births[name].incarnation
         if name in self.machines:
-            incarnation = self.view(self.machines[name]).incarnation
             self.crash(name)
         birth = self._births[name]
         self.add(
             name,
             called=birth.name,
             address=address or birth.address,
-            incarnation=incarnation if remembered else 0,
+            incarnation=birth.incarnation if remembered else 0,
         )
 
     # --- outputs
