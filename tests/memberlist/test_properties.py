@@ -249,6 +249,15 @@ class Cluster(RuleBasedStateMachine):
             self.collect()
 
     @rule(name=names)
+    def a_member_changes_its_mind(self, name: str) -> None:
+        member = self.members.get(name)
+        if member is not None and not member.is_leaving:
+            member.leave(self.now, timeout=0.2)
+            self.collect()
+            member.rejoin(self.now)
+            self.collect()
+
+    @rule(name=names)
     def a_member_comes_back(self, name: str) -> None:
         member = self.members.get(name)
         if member is not None and member.is_leaving:
@@ -423,5 +432,5 @@ class Cluster(RuleBasedStateMachine):
                 }
 
 
-Cluster.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
+Cluster.TestCase.settings = settings(max_examples=40, stateful_step_count=40)
 TestCluster = Cluster.TestCase
