@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from memberlist.broadcasts import Broadcast, BroadcastQueue, retransmit_limit
 
@@ -54,7 +54,6 @@ def test_a_message_is_handed_out_as_often_as_the_limit_says() -> None:
 
     assert [take(waiting, limit=3) for _ in range(4)] == [[b"news"]] * 3 + [[]]
     assert len(waiting) == 0
-    assert waiting.size == 0
 
 
 def test_the_last_hand_out_tells_that_it_is_finished() -> None:
@@ -227,7 +226,17 @@ def test_a_discarded_broadcast_is_gone() -> None:
     assert discarded.number == 3
     assert waiting.discard("a") is None
     assert take(waiting) == []
-    assert (len(waiting), waiting.size) == (0, 0)
+    assert len(waiting) == 0
+
+
+def test_a_gap_that_a_superseded_broadcast_left_does_not_disturb_the_order() -> None:
+    waiting = BroadcastQueue()
+    for message, key in ((b"old", None), (b"gap", "k"), (b"new", None)):
+        waiting.add(message, key=key)
+    waiting.discard("k")
+
+    assert take(waiting, parts=2) == [b"new", b"old"]
+    assert take(waiting, parts=1) == [b"new"]
 
 
 def test_superseded_broadcasts_take_no_lasting_memory() -> None:
@@ -241,28 +250,27 @@ def test_superseded_broadcasts_take_no_lasting_memory() -> None:
     assert take(waiting) == [b"news 999", b"other"]
 
 
-# --- what can never be sent ------------------------------------------------------------------
+# --- the end ---------------------------------------------------------------------------------
 
 
-def test_messages_above_a_size_can_be_dropped() -> None:
+def test_clearing_tells_what_still_waited() -> None:
     waiting = BroadcastQueue()
-    for number, message in enumerate((b"fits", b"too long", b"superseded", b"fits too")):
-        waiting.add(message, key="k" if number in (2, 3) else None, number=number)
+    for number, message in enumerate((b"once", b"superseded", b"newer")):
+        waiting.add(message, key="k" if number in (1, 2) else None, number=number)
 
-    dropped = waiting.drop_larger(5)
+    dropped = waiting.clear()
 
     waiting.check_invariants()
-    assert [(b.number, b.queued) for b in dropped] == [(1, False), (3, False)]
+    assert [(b.number, b.queued) for b in dropped] == [(0, False), (2, False)]
     assert not waiting.holds("k")
-    assert take(waiting) == [b"fits"]
 
 
-def test_dropping_all_leaves_nothing() -> None:
+def test_clearing_leaves_nothing() -> None:
     waiting = queue(b"a", b"bb")
     take(waiting, 3)
 
-    assert {b.message for b in waiting.drop_larger(-1)} == {b"a", b"bb"}
-    assert (take(waiting), len(waiting), waiting.size) == ([], 0, 0)
+    assert {b.message for b in waiting.clear()} == {b"a", b"bb"}
+    assert (take(waiting), len(waiting), waiting.clear()) == ([], 0, [])
 
 
 # --- against a model -------------------------------------------------------------------------
@@ -345,18 +353,18 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
         assert (messages, {b.number for b in finished}) == self.model.take(room, parts, limit)
 
-    @rule(size=st.integers(2, 12))
-    def drop_larger(self, size: int) -> None:
-        dropped = {b.number for b in self.queue.drop_larger(size)}
+    @precondition(lambda self: len(self.model.waiting) > 3)
+    @rule()
+    def clear(self) -> None:
+        dropped = {b.number for b in self.queue.clear()}
 
-        assert dropped == {b.number for b in self.model.waiting if len(b.message) > size}
-        self.model.waiting = [b for b in self.model.waiting if len(b.message) <= size]
+        assert dropped == {b.number for b in self.model.waiting}
+        self.model.waiting = []
 
     @invariant()
     def they_hold_the_same(self) -> None:
         self.queue.check_invariants()
         assert len(self.queue) == len(self.model.waiting)
-        assert self.queue.size == sum(len(b.message) for b in self.model.waiting)
 
 
 TestQueueAgainstModel = QueueAgainstModel.TestCase
