@@ -41,7 +41,7 @@ class Config:
         peers_max: Peers whose round trip times are remembered; >= 1. Serf: no bound.
         space: Tag of the space, such as "lan" or "wan"; coordinates of others are refused.
         clock_resolution: Seconds, the grain of the clock that measures round trips; shorter
-            ones say only that they are shorter. Default profile; > 0.
+            ones say only that they are shorter. Default profile; from a nanosecond to rtt_max.
         averaging: Share by which the published coordinate follows the working one in steady
             state; 0 < averaging <= 1. Default profile.
         centring: Share of each peer's position that is subtracted from one's own, which keeps
@@ -98,8 +98,8 @@ class Config:
         )
 
     def __attrs_post_init__(self) -> None:
-        _check("dimensions", self.dimensions, 1 <= self.dimensions <= DIMENSIONS_MAX, "1 to 64")
-        for field in ("error_max", "rtt_max", "clock_resolution", "gravity_rho"):
+        self._check_whole_numbers()
+        for field in ("error_max", "rtt_max", "gravity_rho"):
             value = getattr(self, field)
             _check(field, value, isfinite(value) and value > 0, "finite and greater than 0")
         for field in ("error_step", "position_step", "averaging"):
@@ -118,10 +118,23 @@ class Config:
             0 <= self.height_min <= self.rtt_max,
             "at least 0 and at most rtt_max",
         )
-        for field in ("filter_window", "adjustment_window"):
+        _check(
+            "clock_resolution",
+            self.clock_resolution,
+            1e-9 <= self.clock_resolution <= self.rtt_max,
+            "at least a nanosecond and at most rtt_max",
+        )
+
+    def _check_whole_numbers(self) -> None:
+        for field, least, most in (
+            ("dimensions", 1, DIMENSIONS_MAX),
+            ("filter_window", 0, 1024),
+            ("adjustment_window", 0, 1024),
+            ("peers_max", 1, 1 << 30),
+        ):
             value = getattr(self, field)
-            _check(field, value, 0 <= value <= 1024, "0 to 1024")
-        _check("peers_max", self.peers_max, self.peers_max >= 1, "at least 1")
+            whole = isinstance(value, int) and least <= value <= most
+            _check(field, value, whole, f"a whole number from {least} to {most}")
 
 
 def _check(field: str, value: float, fits: bool, rule: str) -> None:

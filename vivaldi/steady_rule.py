@@ -21,7 +21,8 @@ It differs from Serf's rule, and from the paper, in what the measurements asked 
 
 Invariants: all fields are finite, errors within [ERROR_MIN, error_max], heights within
 [height_min, rtt_max], the vector no longer than `REACH` times rtt_max. One sample moves the
-node by at most position_step times the larger of round trip time and estimate.
+working coordinate by at most position_step times the larger of round trip time and estimate;
+the published one only ever goes a part of the way to it.
 """
 
 # Comparisons are written out: `min` and `max` are calls, and would slow each update by a fifth.
