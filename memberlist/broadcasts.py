@@ -80,7 +80,7 @@ class BroadcastQueue:
     ([b'news', b'b'], [])
     """
 
-    __slots__ = ("_keyed", "_stale", "_tiers", "count", "size")
+    __slots__ = ("_keyed", "_stale", "_tiers", "count")
 
     def __init__(self) -> None:
         self._tiers: list[_Tier] = [_Tier()]
@@ -88,7 +88,6 @@ class BroadcastQueue:
         # Superseded broadcasts stay in their bucket until met; bounded by compaction.
         self._stale = 0
         self.count = 0
-        self.size = 0
 
     def __len__(self) -> int:
         return self.count
@@ -102,7 +101,6 @@ class BroadcastQueue:
             self._keyed[key] = broadcast
         self._tiers[0].push_all(len(message), [broadcast])
         self.count += 1
-        self.size += len(message)
         return superseded
 
     def holds(self, key: str) -> bool:
@@ -183,20 +181,19 @@ class BroadcastQueue:
             index = min(index, bisect_right(sizes, room - 2) - 1)
         return room
 
-    def drop_larger(self, size: int) -> list[Broadcast]:
-        """Remove and return every message above `size` bytes: it would never fit a packet."""
+    def clear(self) -> list[Broadcast]:
+        """Take every broadcast out of the queue and return them, the least-sent first."""
         dropped = [
             broadcast
             for tier in self._tiers
-            for bucket_size in tier.sizes
-            if bucket_size > size
-            for broadcast in tier.buckets[bucket_size]
+            for size in tier.sizes
+            for broadcast in tier.buckets[size]
             if broadcast.queued
         ]
         for broadcast in dropped:
             self._finish(broadcast)
-            self._stale += 1
-        self._compact()
+        self._tiers = [_Tier()]
+        self._stale = 0
         return dropped
 
     def check_invariants(self) -> None:
@@ -204,7 +201,6 @@ class BroadcastQueue:
         stacked = [b for tier in self._tiers for size in tier.sizes for b in tier.buckets[size]]
         assert sum(b.queued for b in stacked) == self.count
         assert len(stacked) - self.count == self._stale
-        assert sum(len(b.message) for b in stacked if b.queued) == self.size
         assert all(b.queued and b.key == key for key, b in self._keyed.items())
         assert all(sorted(tier.buckets) == tier.sizes for tier in self._tiers)
         assert all(all(tier.buckets.values()) for tier in self._tiers)
@@ -217,7 +213,6 @@ class BroadcastQueue:
     def _end(self, broadcast: Broadcast) -> None:
         broadcast.queued = False
         self.count -= 1
-        self.size -= len(broadcast.message)
 
     def _finish(self, broadcast: Broadcast) -> None:
         self._end(broadcast)

@@ -17,12 +17,16 @@ from memberlist.errors import PayloadTooLarge, QueueFull
 from memberlist.members import MemberTable
 from memberlist.node import DEAD, SUSPECT, Address, Node
 from memberlist.outputs import BroadcastFinished, BroadcastOutcome, SendDatagram
-from memberlist.packet import COMPOUND_OVERHEAD, PacketCodec, encode_compound
+from memberlist.packet import (
+    COMPOUND_OVERHEAD,
+    COMPOUND_PART_OVERHEAD,
+    COMPOUND_PARTS_MAX,
+    PacketCodec,
+    encode_compound,
+)
 from memberlist.timers import Timer
 from memberlist.versions import supports_crc
 
-#: memberlist 0.2.2 (in Serf 0.9.4) computes a compound's table wrongly from 128 parts on.
-PARTS_MAX = 127
 #: Most bytes of an indirect ping, the larger of both pings, beside the two names in it.
 PROBE_SIZE = 128
 
@@ -30,23 +34,22 @@ PROBE_SIZE = 128
 class Dissemination:
     """Queues of news, and the packets that carry them."""
 
-    def __init__(self, core: Core, table: MemberTable, packets: PacketCodec, overhead: int) -> None:
+    def __init__(self, core: Core, table: MemberTable, packets: PacketCodec) -> None:
         """Wire the queues.
 
         Args:
             core: Clock, timers and outputs.
             table: The members that can be told.
             packets: Seals what leaves.
-            overhead: The most bytes that sealing will ever add, live changes of keys included.
         """
         self._core = core
         self._table = table
         self._packets = packets
         # Bytes of a packet that are free for messages, all headers counted.
-        self.room = core.config.datagram_size - overhead
-        # Largest message that fits a packet of gossip.
-        self.message_size_max = self.room - 2 * COMPOUND_OVERHEAD
-        self.membership = BroadcastQueue()
+        self.room = core.config.datagram_size - packets.overhead
+        # Largest message that fits a compound.
+        self.message_size_max = self.room - COMPOUND_OVERHEAD - COMPOUND_PART_OVERHEAD
+        self._membership = BroadcastQueue()
         # The application's queues by priority; invariant: `_priorities` is descending.
         self._user: dict[int, BroadcastQueue] = {}
         self._priorities: list[int] = []
@@ -68,9 +71,8 @@ class Dissemination:
 
     def send(self, to: Address, message: bytes, node: Node | None = None) -> None:
         """Send one message, with as much news as fits beside it."""
-        if self.membership.count or self._user_count:
-            free = self.room - 2 * COMPOUND_OVERHEAD - len(message)
-            parts = self._collect(free, PARTS_MAX - 1)
+        if self._membership.count or self._user_count:
+            parts = self._collect(self.message_size_max - len(message), COMPOUND_PARTS_MAX - 1)
             if parts:
                 message = encode_compound([message, *parts])
         self.send_plain(to, message, node)
@@ -89,10 +91,14 @@ class Dissemination:
         """Gossip a membership message; it supersedes older news of the same member."""
         if len(message) > self.message_size_max:
             self._core.stats.reject("too-large-to-gossip")
-            self.membership.discard(name)
+            self._membership.discard(name)
             return
-        self.membership.add(message, key=name)
+        self._membership.add(message, key=name)
         self.wake()
+
+    def withdraw(self, name: str) -> None:
+        """Tell nothing more of a member."""
+        self._membership.discard(name)
 
     def announce_alive(self, node: Node) -> None:
         """Gossip that a member is alive."""
@@ -128,6 +134,11 @@ class Dissemination:
         return number
 
     @property
+    def membership_count(self) -> int:
+        """Membership messages that wait."""
+        return self._membership.count
+
+    @property
     def user_count(self) -> int:
         """User broadcasts that wait."""
         return self._user_count
@@ -143,26 +154,23 @@ class Dissemination:
         config = self._core.config
         if self._gossip_timer is not None or not config.gossip_interval or not config.gossip_nodes:
             return
-        if len(self._table) > 1 and (self.membership.count or self._user_count):
+        if len(self._table) > 1 and (self._membership.count or self._user_count):
             delay = (1.0 - self._core.rng.random()) * config.gossip_interval
             self._gossip_timer = self._core.timers.arm(self._core.now + delay, self._gossip)
 
     def _gossip(self, _: object) -> None:
-        self.gossip_round()
-        self._gossip_timer = None
-        if len(self._table) > 1 and (self.membership.count or self._user_count):
-            at = self._core.now + self._core.config.gossip_interval
-            self._gossip_timer = self._core.timers.arm(at, self._gossip)
-
-    def gossip_round(self) -> None:
-        """Tell the news to a few random members."""
-        room = self.room
-        for node in self._table.sample(self._core.config.gossip_nodes, also=self._wants_gossip):
-            parts = self._collect(room - COMPOUND_OVERHEAD, PARTS_MAX)
+        """Tell the news to a few random members, and again while there is some."""
+        config = self._core.config
+        for node in self._table.sample(config.gossip_nodes, also=self._wants_gossip):
+            parts = self._collect(self.room - COMPOUND_OVERHEAD, COMPOUND_PARTS_MAX)
             if not parts:
-                return
+                break
             message = parts[0] if len(parts) == 1 else encode_compound(parts)
             self.send_plain(node.address, message, node)
+        self._gossip_timer = None
+        if len(self._table) > 1 and (self._membership.count or self._user_count):
+            at = self._core.now + config.gossip_interval
+            self._gossip_timer = self._core.timers.arm(at, self._gossip)
 
     def _wants_gossip(self, node: Node) -> bool:
         """Suspects, and dead ones for a while, so that they can refute; never left ones."""
@@ -183,7 +191,7 @@ class Dissemination:
         limit = self._retransmit_limit()
         if not self._user_count:
             return self._take_membership(room, parts, limit)
-        if not self.membership.count:
+        if not self._membership.count:
             return self._take_user(room, parts, limit)
         self._credit += self._core.config.user_broadcast_share
         user_first = self._credit >= 1.0
@@ -193,7 +201,7 @@ class Dissemination:
         if user_first:
             first, second = second, first
         messages = first(room, parts, limit)
-        room -= sum(map(len, messages)) + 2 * len(messages)
+        room -= sum(map(len, messages)) + COMPOUND_PART_OVERHEAD * len(messages)
         return messages + second(room, parts - len(messages), limit)
 
     def _retransmit_limit(self) -> int:
@@ -204,7 +212,7 @@ class Dissemination:
         return self._limit_for[1]
 
     def _take_membership(self, room: int, parts: int, limit: int) -> list[bytes]:
-        messages, finished = self.membership.take(room=room, parts=parts, limit=limit)
+        messages, finished = self._membership.take(room=room, parts=parts, limit=limit)
         if finished and self._core.leaving:
             self.farewell_told |= any(done.key == self._core.name for done in finished)
         return messages
@@ -216,7 +224,7 @@ class Dissemination:
             if not queue.count:
                 continue
             messages, finished = queue.take(room=room, parts=parts - len(collected), limit=limit)
-            room -= sum(map(len, messages)) + 2 * len(messages)
+            room -= sum(map(len, messages)) + COMPOUND_PART_OVERHEAD * len(messages)
             collected += messages
             for done in finished:
                 self._user_count -= 1
@@ -228,9 +236,9 @@ class Dissemination:
         """Stop gossiping, and report every user broadcast that still waits as dropped."""
         self._core.timers.cancel(self._gossip_timer)
         self._gossip_timer = None
-        self.membership.drop_larger(-1)
+        self._membership.clear()
         for priority in self._priorities:
-            for dropped in self._user[priority].drop_larger(-1):
+            for dropped in self._user[priority].clear():
                 self._user_count -= 1
                 self._core.stats.broadcasts_dropped += 1
                 self._report(dropped, BroadcastOutcome.DROPPED)
@@ -240,7 +248,7 @@ class Dissemination:
 
     def check_invariants(self) -> None:
         """Assert what must always hold; for tests."""
-        self.membership.check_invariants()
+        self._membership.check_invariants()
         for queue in self._user.values():
             queue.check_invariants()
         assert sum(queue.count for queue in self._user.values()) == self._user_count

@@ -40,8 +40,8 @@ from memberlist.membership import Claim, Membership
 from memberlist.messages import Dead, MessageType, Suspect
 from memberlist.node import ALIVE, INCARNATION_MAX, SUSPECT, Address, Node, pack_ip
 from memberlist.outputs import MemberlistLeft, MessageReceived, Output
-from memberlist.packet import CRC_SIZE, PacketCodec, PacketLimits, label_header
-from memberlist.security import ENCRYPTION_OVERHEAD, Keyring
+from memberlist.packet import PacketCodec, PacketLimits
+from memberlist.security import Keyring
 from memberlist.stats import Stats
 from memberlist.timers import Timer
 
@@ -125,10 +125,7 @@ class Memberlist:
             ),
         )
         self._open, self._split = packets.open, packets.split
-        # Keys may come while it runs: their room is kept free from the start.
-        sealed = ENCRYPTION_OVERHEAD[config.encryption_version] if keyring is not None else 0
-        overhead = CRC_SIZE + len(label_header(config.label)) + sealed
-        self._news = Dissemination(self._core, self._table, packets, overhead)
+        self._news = Dissemination(self._core, self._table, packets)
         self._check_meta(meta)
         self._wire(keyring, entropy, user_state, accept, accept_merge)
         self._over = False
@@ -252,7 +249,7 @@ class Memberlist:
             "timers": len(core.timers),
             "pings_waiting": self._detector.pending,
             "streams_open": self._exchanges.open_count,
-            "membership_queue": self._news.membership.count,
+            "membership_queue": self._news.membership_count,
             "user_queue": self._news.user_count,
             "remembered": list(self._healer.remembered),
             "members": {

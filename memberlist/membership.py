@@ -389,7 +389,7 @@ class Membership:
         node = self._table.get(name)
         assert node is not None
         self._table.remove(name)
-        self._news.membership.discard(name)
+        self._news.withdraw(name)
         self._claims.pop(name, None)
         del self._reaping[name]
         if node.state is DEAD:

@@ -57,7 +57,12 @@ class PacketLimits:
 
 
 class PacketCodec:
-    """Opens and seals the datagrams of one member."""
+    """Opens and seals the datagrams of one member.
+
+    Attributes:
+        overhead: The most bytes that `seal` ever adds: label, CRC, and encryption if there is a
+            keyring, because an empty one may get keys at any time.
+    """
 
     __slots__ = (
         "_compression",
@@ -72,6 +77,7 @@ class PacketCodec:
         "_ring",
         "_verify_incoming",
         "_verify_outgoing",
+        "overhead",
     )
 
     def __init__(
@@ -120,16 +126,8 @@ class PacketCodec:
         self._compression_size_min = compression_size_min
         self._entropy = entropy
         self._limits = limits
-
-    @property
-    def overhead(self) -> int:
-        """The most bytes that `seal` adds: label, encryption as of now, CRC."""
-        encrypted = self._ring and self._verify_outgoing
-        return (
-            len(self._header)
-            + (ENCRYPTION_OVERHEAD[self._encryption_version] if encrypted else 0)
-            + CRC_SIZE
-        )
+        encryption = 0 if keyring is None else ENCRYPTION_OVERHEAD[encryption_version]
+        self.overhead = len(self._header) + encryption + CRC_SIZE
 
     def open(self, data: bytes) -> bytes:
         """Return the message inside a datagram: label, encryption and CRC taken off.

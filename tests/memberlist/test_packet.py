@@ -189,14 +189,13 @@ def test_nothing_is_sealed_while_outgoing_verification_is_off() -> None:
     lenient = codec(keyring=Keyring([KEY]), verify_outgoing=False)
 
     assert lenient.seal(ACK, crc=False) == ACK
-    assert lenient.overhead == 5
 
 
 def test_a_change_of_the_ring_holds_from_the_next_packet_on() -> None:
     ring = Keyring()
     live = codec(keyring=ring)
     assert live.seal(ACK, crc=False) == ACK
-    assert live.overhead == 5
+    assert live.overhead == 5 + 29  # kept free for the keys that may come
 
     ring.add(KEY)
     first = live.seal(ACK, crc=False)
