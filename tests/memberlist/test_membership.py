@@ -353,6 +353,36 @@ def test_with_all_confirmations_the_minimum_holds() -> None:
     assert (a.stats.suspicions_expired, a.stats.suspicions_degraded) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("n", "confirmations", "timeout"),
+    [
+        *((n, c, 0.5) for n in (3, 4) for c in (0, 1, 2)),
+        *((n, 0, 1.0) for n in (5, 6)),
+        *((n, 1, 0.75) for n in (5, 6)),
+        *((n, 2, 0.603) for n in (5, 6)),
+        *((n, c, 0.5) for n in (5, 6) for c in (3, 4)),
+    ],
+)
+def test_a_member_is_dead_when_its_time_is_over_and_not_before(
+    n: int, confirmations: int, timeout: float
+) -> None:
+    """HashiCorp's dogpile table: suspicion_mult 5, maximum 2, interval 0.1 s."""
+    a = listener(
+        knows="cdefg"[: n - 1],
+        suspicion_mult=5,
+        suspicion_timeout_max_mult=2,
+        probe_interval=0.1,
+        probe_timeout=0.05,
+    )
+    accusers = "vwxyz"[: confirmations + 1]
+    hears(a, *(suspect("c", by=accuser) for accuser in accusers), now=1.0)
+
+    peace(a, 1.0 + timeout - 0.001)
+    assert state(a, "c") == (SUSPECT, 1)
+    peace(a, 1.0 + timeout + 0.001)
+    assert state(a, "c") == (DEAD, 1)
+
+
 def test_a_confirmation_past_its_new_deadline_ends_it_at_once() -> None:
     """The machine is woken late: the second voice comes when the time for it is over already."""
     a = listener()
