@@ -65,6 +65,8 @@ Value = TypeVar("Value")
 #: Entries in each of a memo's two generations, and the largest key in bytes.
 MEMO_SIZE: Final = 16384
 MEMO_KEY_SIZE_MAX: Final = 2048
+#: Pings are remembered up to this size: what a stranger's names may cost.
+_PING_KEY_SIZE_MAX: Final = 512
 VERSIONS_SIZE: Final = 6
 
 #: How every entry of a push/pull begins when its fields are in order.
@@ -251,13 +253,15 @@ def _dead_of(fields: Fields) -> Dead:
 
 
 def _accusation_of(fields: Fields) -> tuple[int, str, str]:
-    node = take_raw(fields, b"Node")
+    node, sender = take_raw(fields, b"Node"), take_raw(fields, b"From")
     if not 0 < len(node) <= NAME_SIZE_MAX:
         raise DecodeError("bad-name", f"a name of {len(node)} bytes")
+    if len(sender) > NAME_SIZE_MAX:  # It is kept as long as a suspicion runs.
+        raise DecodeError("bad-name", f"an accuser's name of {len(sender)} bytes")
     return (
         take_uint(fields, b"Incarnation", U32_MAX),
         node.decode("utf-8", "surrogateescape"),
-        take_text(fields, b"From"),
+        sender.decode("utf-8", "surrogateescape"),
     )
 
 
@@ -373,7 +377,9 @@ def _state_of(fields: Fields) -> Node:
     if number is None:
         number = 0
     if type(number) is not int or not 0 <= number < len(_STATES):
-        raise DecodeError("bad-state", f"there is no state {number!r}"[:100])
+        # Never its repr: nesting that a decoder takes can be too deep for it.
+        what = number if type(number) is int else f"of type {type(number).__name__}"
+        raise DecodeError("bad-state", f"there is no state {what}")
     return node_from_fields(fields, b"Name", _STATES[number])
 
 
@@ -448,7 +454,9 @@ def _decode_ping(data: bytes) -> Ping:
         take_text(fields, b"SourceNode"),
     )
     source = ping.source
-    if source is not None and len(ping.node) < 32:
+    # One number of fields only, so that a head fits every tail. Small ones only: see the memos.
+    usual = ping.source_name and len(ping.node) < 32 and len(data) <= _PING_KEY_SIZE_MAX
+    if source is not None and usual:
         head, tail = _ping_frame(ping.node, source, ping.source_name)
         if data == head + encode_uint(ping.sequence) + tail:
             _ping_heads.put(head, ping.node)

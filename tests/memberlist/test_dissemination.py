@@ -178,7 +178,7 @@ def test_newer_news_of_a_member_replace_older_ones() -> None:
 def test_what_no_packet_can_carry_is_not_gossiped_but_counted() -> None:
     a = machine("a", knows="b", datagram_size=512)
     hears(a, alive("b", 2), now=1.0)
-    hears(a, suspect("b", 2, by="x" * 520), now=1.0)
+    hears(a, suspect("b", 2, by="x" * 505), now=1.0)
     a.check_invariants()
 
     assert news(a, 1.0) == ()
