@@ -194,7 +194,7 @@ class Membership:
             message = encode_suspect(known.incarnation, known.name, self._core.name)
         else:
             message = encode_dead(known.incarnation, known.name, self._core.name)
-        self._news.send(to, message)
+        self._news.send_plain(to, message)
 
     # --- a name at another address ------------------------------------------------------------
 
@@ -514,9 +514,10 @@ class Membership:
 
     def _merge_refusal(self, state: PushPull) -> str | None:
         alive = {node.versions for node in state.nodes if node.state is ALIVE}
-        everyone = {node.versions for node in state.nodes}
+        # In order, as the reason may tell the first that does not fit.
+        everyone = {node.versions: None for node in state.nodes}
         for known in self._table:
-            everyone.add(known.versions)
+            everyone[known.versions] = None
             if known.state is ALIVE:
                 alive.add(known.versions)
         if reason := verify_protocol(alive, everyone):

@@ -6,7 +6,7 @@ compression, message. Knows nothing of sockets, deadlines or what a message mean
 
 Bytes after the message are ignored, as upstream never reads them. An entry of a push/pull that
 describes no member (its name, address, versions or state) is left out and counted, so that one
-bad record, which Go would pass on, does not cut a cluster's anti-entropy.
+bad record, which Go would pass on, does not cut a cluster's anti-entropy. `REFUSED_MAX` of them do.
 
 Stricter than upstream: headers and entries have a size limit, and a negative count is refused.
 
@@ -51,6 +51,11 @@ HEADER_SIZE_MAX: Final = 65536
 NODE_STATE_SIZE_MAX: Final = 65536
 
 _FRAME_HEADER_SIZE: Final = 5
+#: Entries of a push/pull that are left out before the whole is refused: each may be one byte that
+#: compression takes to nothing, and costs as much as a member.
+REFUSED_MAX: Final = 1024
+#: Largest entry without `NODE_STATE_PREFIX`.
+_PIECE_SIZE_MAX: Final = NODE_STATE_SIZE_MAX - len(NODE_STATE_PREFIX)
 #: From so many waiting bytes on, the entries of a push/pull are taken apart together.
 _BULK_SIZE_MIN: Final = 512
 
@@ -176,7 +181,8 @@ class StreamDecoder:
         Raises:
             DecodeError: `label`, `plaintext` (it isn't encrypted but must be), `encrypted` (we
                 have no key), `decrypt`, `unknown-type`, `malformed`, `bad-field`,
-                `bad-compression`, `truncated` (a frame ends before its message), or `too-large`.
+                `bad-compression`, `truncated` (a frame ends before its message), `too-large` or
+                `too-many-refused`.
 
         Complexity: O(len(data)) on average, however it is cut.
         """
@@ -340,9 +346,10 @@ class StreamDecoder:
                 append(node)
                 continue
             try:
+                _check("an entry", len(pieces[place]), _PIECE_SIZE_MAX)
                 append(decode_ordered_node_state(pieces[place]))
             except DecodeError as error:
-                if error.reason == "malformed":
+                if error.reason in ("malformed", "too-large"):
                     self._bulk = False
                     read = place
                     break
@@ -372,6 +379,8 @@ class StreamDecoder:
     def _refuse(self, error: DecodeError) -> None:
         self.refused += 1
         self.refusal = error.reason
+        if self.refused > REFUSED_MAX:
+            raise DecodeError("too-many-refused", f"the last as {error}")
 
     def _take_value(self) -> bytes:
         """Return the msgpack value in front, or nothing while it isn't complete."""
