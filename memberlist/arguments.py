@@ -5,9 +5,20 @@ Knows nothing of the machine. Each check returns what it was given, in the form 
 
 from __future__ import annotations
 
-import math
+from typing import Final
 
-from memberlist.node import NAME_SIZE_MAX, Address, pack_ip, unpack_ip
+from memberlist.config import META_SIZE_MAX
+from memberlist.node import (
+    INCARNATION_MAX,
+    NAME_SIZE_MAX,
+    Address,
+    Node,
+    pack_ip,
+    unpack_ip,
+)
+
+#: Latest time, and earliest, in seconds: floats beyond lose deadlines, so that one never comes.
+TIME_MAX: Final = 1e12
 
 
 def check_bytes(value: bytes, what: str) -> bytes:
@@ -49,8 +60,37 @@ def check_address(address: Address) -> Address:
     return unpack_ip(packed), port
 
 
+def check_known(node: Node) -> Node:
+    """Return a member of an earlier life, which must be one that a peer could have told of.
+
+    The IP comes back in the form in which peers tell it, as of `check_address`.
+    """
+    if not isinstance(node, Node):
+        raise TypeError(f"a known member is a Node, not {type(node).__name__}")
+    host, port = check_seed(node.address)
+    meta, versions, incarnation = node.meta, node.versions, node.incarnation
+    if not isinstance(node.name, str) or not isinstance(incarnation, int):
+        raise TypeError(f"a known member has a name and a whole incarnation: {node!r}")
+    name_size = len(node.name.encode("utf-8", "surrogateescape"))
+    if not (0 < name_size <= NAME_SIZE_MAX and 0 <= incarnation <= INCARNATION_MAX):
+        raise ValueError(f"a known member's name or incarnation is out of range: {node!r}")
+    if len(check_bytes(meta, "meta")) > META_SIZE_MAX:
+        raise ValueError(f"a known member's metadata of {len(meta)} bytes: {node!r}")
+    if len(check_bytes(versions, "versions")) not in (0, 6):
+        raise ValueError(f"a known member's versions are none or six bytes: {node!r}")
+    canonical = unpack_ip(node.ip)
+    if canonical == host:
+        return node
+    return Node(node.name, (canonical, port), meta, versions, incarnation, node.state)
+
+
 def check_time(now: float) -> float:
-    """Return a time, which must be finite."""
-    if not -math.inf < now < math.inf:
-        raise ValueError(f"time must be finite, not {now}")
+    """Return a time, which must be fine enough to tell a millisecond from none.
+
+    Milliseconds or nanoseconds of the wall clock given for seconds are beyond `TIME_MAX`.
+    """
+    if type(now) is not float and not isinstance(now, (int, float)):
+        raise TypeError(f"time is a number of seconds, not {type(now).__name__}")
+    if not -TIME_MAX <= now <= TIME_MAX:
+        raise ValueError(f"time must be finite, and within {TIME_MAX:.0e} seconds, not {now}")
     return now

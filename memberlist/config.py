@@ -43,6 +43,17 @@ def _seconds(low: float = 0.001, high: float = 1e6) -> _Check:
     return _number(low, high)
 
 
+def _period() -> _Check:
+    """Return a validator: seconds between two rounds, or 0 for none."""
+    number = _seconds()
+
+    def check(instance: object, attribute: Attribute[Any], value: object) -> None:
+        if value != 0 or isinstance(value, bool):
+            number(instance, attribute, value)
+
+    return check
+
+
 def _count(low: int, high: int) -> _Check:
     return _number(low, high, kind=int)
 
@@ -109,7 +120,8 @@ class Config:
             done for others, and those that ask an old address about a name.
         parts_max: Parts of one received packet, nested ones counted.
         nesting_max: Depth of compounds and compressions in a packet.
-        packet_decompressed_max: Size to which one packet may expand.
+        packet_decompressed_max: Size to which one packet may expand; by default that of the
+            largest packet, since compressing is what the sender saves by, and not more.
         frame_size_max: An encrypted or compressed stream frame.
         stream_decompressed_max: Size to which one stream frame may expand.
         push_pull_nodes_max: Entries of one push/pull.
@@ -128,13 +140,13 @@ class Config:
     buddy_system: bool = True
     scale_probe_timeout: bool = False
     blame_lateness: bool = False
-    gossip_interval: float = field(default=0.2, validator=_seconds(0))
+    gossip_interval: float = field(default=0.2, validator=_period())
     gossip_nodes: int = field(default=3, validator=_count(0, 1000))
     gossip_to_the_dead_time: float = field(default=30.0, validator=_seconds(0))
     retransmit_mult: int = field(default=4, validator=_count(1, 1000))
-    push_pull_interval: float = field(default=30.0, validator=_seconds(0))
+    push_pull_interval: float = field(default=30.0, validator=_period())
     dead_reclaim_time: float = field(default=0.0, validator=_seconds(0))
-    heal_interval: float = field(default=60.0, validator=_seconds(0))
+    heal_interval: float = field(default=60.0, validator=_period())
     remembered_max: int = field(default=128, validator=_count(0, 1_000_000))
     remembered_time: float = field(default=86400.0, validator=_seconds(0))
     stream_timeout: float = field(default=10.0, validator=_seconds())
@@ -159,7 +171,7 @@ class Config:
     pending_pings_max: int = field(default=1024, validator=_count(1, 1 << 20))
     parts_max: int = field(default=1024, validator=_count(1, 1 << 16))
     nesting_max: int = field(default=4, validator=_count(1, 16))
-    packet_decompressed_max: int = field(default=1 << 18, validator=_count(1 << 10, 1 << 24))
+    packet_decompressed_max: int = field(default=1 << 16, validator=_count(1 << 10, 1 << 24))
     frame_size_max: int = field(default=20 << 20, validator=_count(1 << 10, 1 << 30))
     stream_decompressed_max: int = field(default=40 << 20, validator=_count(1 << 10, 1 << 30))
     push_pull_nodes_max: int = field(default=1 << 20, validator=_count(1, 1 << 20))

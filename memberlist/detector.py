@@ -153,6 +153,9 @@ class FailureDetector:
 
     def stop(self) -> None:
         """Forget every probe and ping; the timers are the machine's to clear."""
+        for _, waiting in self._waiting.values():
+            if isinstance(waiting, _Manual) and waiting.claim is None:
+                self._core.emit(PingFailed(waiting.sequence, waiting.name))
         self._waiting.clear()
         self._nacks.clear()
 

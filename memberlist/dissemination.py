@@ -104,27 +104,30 @@ class Dissemination:
         """Gossip that a member is alive."""
         self.announce(node.name, encode_alive(node))
 
-    def broadcast(self, payload: bytes, key: str | None, priority: int) -> int:
-        """Queue the application's broadcast and return its number.
+    def check_broadcast(self, payload: bytes, key: str | None, priority: int) -> None:
+        """Check that a broadcast of the application can be queued.
 
         Raises:
             PayloadTooLarge: It would not fit a packet.
             QueueFull: Too many wait already.
         """
-        message = b"\x08" + payload
-        if len(message) > self.message_size_max:
+        if len(payload) >= self.message_size_max:  # A type byte comes in front.
             raise PayloadTooLarge(len(payload), self.message_size_max - 1)
         queue = self._user.get(priority)
         replaces = key is not None and queue is not None and queue.holds(key)
         limit = self._core.config.user_broadcasts_max
         if self._user_count >= limit and not replaces:
             raise QueueFull("user broadcasts", limit)
+
+    def broadcast(self, payload: bytes, key: str | None, priority: int) -> int:
+        """Queue a broadcast of the application that was checked, and return its number."""
+        queue = self._user.get(priority)
         if queue is None:
             queue = self._user[priority] = BroadcastQueue()
             insort(self._priorities, priority, key=lambda value: -value)
         number = self._next_number
         self._next_number += 1
-        superseded = queue.add(message, key=key, number=number)
+        superseded = queue.add(b"\x08" + payload, key=key, number=number)
         if superseded is None:
             self._user_count += 1
         else:
@@ -213,9 +216,14 @@ class Dissemination:
 
     def _take_membership(self, room: int, parts: int, limit: int) -> list[bytes]:
         messages, finished = self._membership.take(room=room, parts=parts, limit=limit)
-        if finished and self._core.leaving:
-            self.farewell_told |= any(done.key == self._core.name for done in finished)
+        if finished and self._core.leaving and not self.farewell_told:
+            self.farewell_told = any(done.key == self._core.name for done in finished)
+            if self.farewell_told:  # The machine looks at it when it wakes.
+                self._core.timers.arm(self._core.now, self._nothing)
         return messages
+
+    def _nothing(self, _: object) -> None:
+        """Do nothing: that the timer fires is all that is wanted."""
 
     def _take_user(self, room: int, parts: int, limit: int) -> list[bytes]:
         collected: list[bytes] = []

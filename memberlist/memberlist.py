@@ -13,9 +13,12 @@ from os import urandom
 from random import Random
 from typing import Any
 
+from attrs import asdict
+
 from memberlist.arguments import (
     check_address,
     check_bytes,
+    check_known,
     check_name,
     check_seed,
     check_time,
@@ -32,7 +35,7 @@ from memberlist.config import Config
 from memberlist.core import Core
 from memberlist.detector import FailureDetector, Probe
 from memberlist.dissemination import Dissemination
-from memberlist.errors import DecodeError, NotRunning, PayloadTooLarge, QueueFull, UnknownMember
+from memberlist.errors import DecodeError, NotRunning, PayloadTooLarge, UnknownMember
 from memberlist.exchange import Exchanges
 from memberlist.healing import Healer
 from memberlist.members import MemberTable
@@ -45,6 +48,9 @@ from memberlist.security import Keyring
 from memberlist.stats import Stats
 from memberlist.timers import Timer
 
+#: Pings of both kinds that are served of one packet: each answer is a packet of ours, as large as
+#: news make it, to whatever address the ping names.
+ASKED_MAX = 16
 #: Bytes of an ack beside its payload, at most.
 _ACK_SIZE = 32
 
@@ -107,7 +113,8 @@ class Memberlist:
             raise ValueError(f"incarnation must be within [0, {INCARNATION_MAX - 1}]")
         own = Node(check_name(name), check_address(address), meta, config.versions, incarnation + 1)
         self._core = Core(name, config, rng, check_time(now))
-        self._table = MemberTable(own, (node for node in known if node.state is ALIVE), rng)
+        alive = [node for node in map(check_known, known) if node.state is ALIVE]
+        self._table = MemberTable(own, alive, rng)
         packets = PacketCodec(
             label=config.label,
             label_check_skipped=config.label_check_skipped,
@@ -178,6 +185,10 @@ class Memberlist:
             MessageType.COMPOUND.value: self._on_parts,
             MessageType.COMPRESS.value: self._on_parts,
         }
+        # What asks for an answer is counted where it comes with others.
+        pings = (MessageType.PING.value, MessageType.INDIRECT_PING.value)
+        self._part_handlers = self._handlers | dict.fromkeys(pings, self._on_asked)
+        self._asked = 0
 
     # --- queries -----------------------------------------------------------------------------
 
@@ -272,12 +283,7 @@ class Memberlist:
                 }
                 for name, suspicion in self._membership.suspicions.items()
             },
-            "stats": {
-                key: dict(value) if isinstance(value, dict) else value
-                for key in core.stats.__slots__
-                if not key.startswith("__")
-                for value in (getattr(core.stats, key),)
-            },
+            "stats": asdict(core.stats),
         }
 
     def check_invariants(self) -> None:
@@ -307,10 +313,13 @@ class Memberlist:
             return
         self._advance(now)
         core = self._core
+        fired = False
         while (due := core.timers.pop_due(core.now)) is not None:
+            fired = True
             due[0](due[1])
-        told = core.leaving and (self._news.farewell_told or not self._table.has_company)
-        if told and not self._over:
+        if not fired or not core.leaving or self._over:
+            return
+        if self._news.farewell_told or not self._table.has_company:
             self._finish(told=True)
 
     # --- inputs from the network -------------------------------------------------------------
@@ -350,7 +359,8 @@ class Memberlist:
         core = self._core
         if lost:
             core.reject(source, "truncated", f"{lost} parts of a compound are cut off")
-        handlers = self._handlers
+        handlers = self._part_handlers
+        self._asked = 0
         for part in parts:
             handler = handlers.get(part[0])
             if handler is None:
@@ -509,14 +519,9 @@ class Memberlist:
             raise ValueError(f"priority must be a number from 0 to 9, not {priority!r}")
         if key is not None and not isinstance(key, str):
             raise TypeError(f"a key must be text, not {type(key).__name__}")
-        check_bytes(payload, "payload")
-        previous = self._core.now
+        self._news.check_broadcast(check_bytes(payload, "payload"), key, priority)
         self._advance(now)
-        try:
-            return self._news.broadcast(payload, key, priority)
-        except (PayloadTooLarge, QueueFull):
-            self._core.now = previous
-            raise
+        return self._news.broadcast(payload, key, priority)
 
     def message(
         self, to: str | Address, payload: bytes, now: float, *, reliable: bool = False
@@ -549,19 +554,18 @@ class Memberlist:
             raise PayloadTooLarge(len(payload), limit)
         if isinstance(to, str):
             node: Node | None = self._reachable(to)
-            if reliable:
-                self._exchanges.require_room()
-        elif reliable:
-            raise ValueError("a reliable message goes to a member's name")
+            to = node.address
         else:
             node, to = None, check_seed(to)
+        if not reliable:
+            self._advance(now)
+            self._news.send_plain(to, b"\x08" + payload, node)
+            return 0
+        if node is None:
+            raise ValueError("a reliable message goes to a member's name")
+        self._exchanges.require_room()
         self._advance(now)
-        if node is not None and reliable:
-            return self._exchanges.message(node, payload)
-        address = node.address if node is not None else to
-        assert not isinstance(address, str)
-        self._news.send_plain(address, b"\x08" + payload, node)
-        return 0
+        return self._exchanges.message(node, payload)
 
     def ping(self, name: str, now: float) -> int:
         """Ping a member once and return the ping's number.
@@ -595,6 +599,14 @@ class Memberlist:
     def _on_indirect_ping(self, message: bytes, source: Address) -> None:
         self._detector.relay(decode_indirect_ping(message), source)
 
+    def _on_asked(self, message: bytes, source: Address) -> None:
+        """Serve a ping of either kind in a compound, where honest peers put one at most."""
+        self._asked += 1
+        if self._asked > ASKED_MAX:
+            self._core.reject(source, "too-many-pings", f"more than {ASKED_MAX} in one packet")
+        else:
+            self._handlers[message[0]](message, source)
+
     def _on_gossip(self, message: bytes, source: Address) -> None:
         claim = decode_gossip(message)
         if type(claim) is Node:
@@ -620,6 +632,8 @@ class Memberlist:
         """Take the caller's time; an older one counts as the newest seen."""
         if now > self._core.now:
             self._core.now = check_time(now)
+
+    # The next three are handed to parts that are made before those that do the work.
 
     def _challenge(self, claim: Claim) -> bool:
         return self._detector.challenge(claim)

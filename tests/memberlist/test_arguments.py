@@ -58,7 +58,7 @@ def test_our_own_address_is_an_ip_that_others_can_use(host: str) -> None:
 
 
 def test_time_is_finite() -> None:
-    assert check_time(-1e300) == -1e300
-    for now in (math.inf, -math.inf, math.nan):
+    assert check_time(-1e12) == -1e12
+    for now in (math.inf, -math.inf, math.nan, 1.1e12, -1.1e12, 10**400):
         with pytest.raises(ValueError, match="time must be finite"):
             check_time(now)
