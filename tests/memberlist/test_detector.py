@@ -14,6 +14,7 @@ import pytest
 from memberlist import (
     Config,
     HealthChanged,
+    MemberFailed,
     Memberlist,
     MemberSuspected,
     MemberUpdated,
@@ -252,6 +253,18 @@ def test_a_member_that_nobody_reaches_is_suspected_with_the_probe_as_evidence() 
     ]
     assert news(a, end) == (suspect("c", by="a"),)
     assert (a.health, a.stats.probes_failed) == (0, 1)
+
+
+def test_who_fails_after_our_probe_carries_it_as_evidence_to_the_end() -> None:
+    a = prober()
+
+    outputs = [output for _, output in peace(a, 40.0, silent="c")]
+
+    first = of(ProbeFailed, outputs)[0].probe
+    (suspected,), (failed,) = of(MemberSuspected, outputs), of(MemberFailed, outputs)
+    assert (suspected.evidence.suspected_by, failed.declared_by) == ("a", "a")
+    assert suspected.evidence.probe == failed.evidence.probe == first
+    assert failed.evidence.since == first.ended_at
 
 
 def test_our_own_failed_probe_confirms_what_others_suspect() -> None:
@@ -879,3 +892,12 @@ def test_after_leaving_no_ping_is_waited_for() -> None:
 
     assert a.next_timeout() is None
     assert a.dump()["pings_waiting"] == 0
+
+
+def test_a_manual_ping_that_waits_while_we_leave_has_failed() -> None:
+    a = idle()
+    number = a.ping("c", 1.0)
+    a.leave(1.0, timeout=0.1)
+    a.handle_timeout(1.1)
+
+    assert of(PingFailed, drain(a)) == [PingFailed(number, "c")]
