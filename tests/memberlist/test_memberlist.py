@@ -162,6 +162,19 @@ def test_three_pings_in_a_packet_are_answered_three_times() -> None:
     assert outputs == [sent("b", ack(1)), sent("b", ack(2)), sent("b", ack(3))]
 
 
+def test_one_packet_cannot_ask_for_an_answer_to_each_of_its_many_pings() -> None:
+    a = machine("a")
+
+    outputs = hears(a, *(ping(number) for number in range(20)), now=0.0)
+
+    assert outputs[:16] == [sent("b", ack(number)) for number in range(16)]
+    assert (
+        outputs[16:]
+        == [PacketRejected(address("b"), "too-many-pings", "more than 16 in one packet")] * 4
+    )
+    assert hears(a, ping(99), ping(100), now=0.0) == [sent("b", ack(99)), sent("b", ack(100))]
+
+
 def test_a_ping_for_another_name_is_not_answered() -> None:
     assert hears(machine("a"), ping(1, to="z"), now=0.0) == [
         PacketRejected(address("b"), "wrong-node", "z")
