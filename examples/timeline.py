@@ -91,7 +91,7 @@ class Timeline:
             case HealthChanged(score, previous, cause) if score > previous:
                 self.say(f"{observer} doubts itself: health score {score} ({cause})")
             case NameConflict(existing, other):
-                claim = f"claimed from {place(other.address)}"
+                claim = f"{place(other.address)} claims it too; members need different names"
                 self._tell(observer, "name conflict", existing.name, 0, claim)
             case NodeRefused(node, reason):
                 self._tell(observer, "refused", node.name, 0, reason)

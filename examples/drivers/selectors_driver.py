@@ -33,6 +33,7 @@ class Stream:
         self.unsent = bytearray()
         self.eof = False  # half-close when `unsent` is empty
         self.deadline: float | None = None  # set once it is to be closed
+        self.ended = False  # whether the machine was told of the end
 
     def interest(self) -> int:
         """Return what to wait for; a peer that doesn't read our answers is not read either."""
@@ -105,6 +106,7 @@ class Driver(Generic[_M]):
     def close(self) -> None:
         """Free everything at once. To be missed by nobody, let the machine leave first."""
         for stream in list(self._streams.values()):
+            stream.ended = True
             self._drop(stream)
         self._selector.close()
         self._udp.close()
@@ -173,14 +175,13 @@ class Driver(Generic[_M]):
             return
         except OSError:
             self._drop(stream)
-            self.call(self.machine.stream_closed, stream.number)
             return
         if opening:
             self.call(self.machine.stream_opened, stream.number)
         elif data:
             self.call(self.machine.stream_received, stream.number, data)
         elif data is not None:  # EOF
-            self.call(self.machine.stream_closed, stream.number)
+            self._end(stream)
             self._finish(stream.number)
         self._settle(stream)
 
@@ -226,3 +227,10 @@ class Driver(Generic[_M]):
         if self._streams.pop(stream.number, None) is not None:
             self._selector.unregister(stream.connection)
             stream.connection.close()
+            self._end(stream)
+
+    def _end(self, stream: Stream) -> None:
+        """Tell the machine of a stream's end, once."""
+        if not stream.ended:
+            stream.ended = True
+            self.call(self.machine.stream_closed, stream.number)

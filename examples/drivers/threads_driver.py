@@ -213,6 +213,9 @@ class Driver(Generic[_M]):
 
     def _accepted(self, connection: socket.socket, source: Address) -> None:
         number = self.machine.stream_accepted(source, time.monotonic())
+        if number < 0:  # the machine is over
+            connection.close()
+            return
         self._streams[number] = Stream()
         self._begin(self._serve, number, self._streams[number], connection)
 

@@ -6,12 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 import pytest
 
-from examples.drivers import threads_driver
+from examples.drivers import asyncio_driver, selectors_driver, threads_driver
 from examples.drivers.shared import bind, local_address
 from memberlist import (
     Address,
@@ -241,6 +242,45 @@ def is_still(number: Callable[[], int]) -> bool:
 
 def unread(running: Running[Toy], sent: int) -> int:
     return sent - running.ask(lambda machine: machine.received[1])
+
+
+def test_a_peer_that_never_reads_cannot_hold_a_closed_stream(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (asyncio_driver, selectors_driver, threads_driver):
+        monkeypatch.setattr(module, "LINGER", 0.3)
+    one = start()
+    farewell = [SendStream(1, bytes(64 * MEGABYTE)), CloseStream(1)]
+    react(one, lambda told: farewell if told.what == "accepted" else [])
+
+    with socket.create_connection(one.address, PATIENCE) as connection:
+        one.wait_for("closed", 1)
+        connection.settimeout(PATIENCE)
+        assert count_all(connection) < 64 * MEGABYTE
+
+
+def test_a_peer_that_never_reads_does_not_delay_the_end(start: Start) -> None:
+    one = start()
+    react(
+        one,
+        lambda told: [SendStream(1, bytes(64 * MEGABYTE))] if told.what == "accepted" else [],
+    )
+
+    with socket.create_connection(one.address, PATIENCE):
+        one.wait_for("accepted", 1)
+        begin = time.monotonic()
+        one.close()
+
+    assert time.monotonic() - begin < 5
+
+
+def count_all(connection: socket.socket) -> int:
+    """Return how many bytes come until EOF or reset."""
+    count = 0
+    with suppress(ConnectionResetError):
+        while chunk := connection.recv(1 << 20):
+            count += len(chunk)
+    return count
 
 
 def test_connections_that_fail_to_open_are_reported(start: Start) -> None:
