@@ -20,8 +20,14 @@ class Core:
     """The common ground of a machine's parts.
 
     Attributes:
+        name: Our own, in the protocol.
+        config: How we behave.
+        rng: The only source of chance.
         now: Newest time that any input gave, seconds; only the machine sets it, and never back.
         outputs: Not yet fetched outputs, oldest first.
+        timers: The machine's deadlines, of all parts.
+        stats: The machine's counters.
+        awareness: Our own health score; move it by `adjust_health`, which says so.
         leaving: Whether `leave` was called: our own death is then no accusation.
     """
 

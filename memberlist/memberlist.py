@@ -552,11 +552,12 @@ class Memberlist:
         limit = self._core.config.user_message_size_max if reliable else self._news.room - 1
         if len(payload) > limit:
             raise PayloadTooLarge(len(payload), limit)
+        node: Node | None = None
         if isinstance(to, str):
-            node: Node | None = self._reachable(to)
+            node = self._reachable(to)
             to = node.address
         else:
-            node, to = None, check_seed(to)
+            to = check_seed(to)
         if not reliable:
             self._advance(now)
             self._news.send_plain(to, b"\x08" + payload, node)
