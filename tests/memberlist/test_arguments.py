@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from memberlist.arguments import check_address, check_bytes, check_name, check_seed, check_time
+from memberlist import Node
+from memberlist.arguments import (
+    check_address,
+    check_bytes,
+    check_known,
+    check_name,
+    check_seed,
+    check_time,
+)
+from memberlist.node import DEAD, INCARNATION_MAX
+from tests.memberlist.vocabulary import VERSIONS, node
 
 
 def test_bytes_are_bytes_and_nothing_like_them() -> None:
@@ -62,3 +72,54 @@ def test_time_is_finite() -> None:
     for now in (math.inf, -math.inf, math.nan, 1.1e12, -1.1e12, 10**400):
         with pytest.raises(ValueError, match="time must be finite"):
             check_time(now)
+
+
+def test_a_known_member_is_kept_as_it_is() -> None:
+    for known in (node("b"), node("b", 7, DEAD, meta=bytes(512)), node("b", versions=b"")):
+        assert check_known(known) is known
+
+
+def test_a_known_members_address_is_kept_as_peers_tell_it() -> None:
+    known = node("b", 7, DEAD, at=("2001:DB8:0::1", 7946), meta=b"x")
+
+    assert check_known(known) == node("b", 7, DEAD, at=("2001:db8::1", 7946), meta=b"x")
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        Node("", ("10.0.0.2", 7946), b"", VERSIONS, 1),
+        Node("b" * 513, ("10.0.0.2", 7946), b"", VERSIONS, 1),
+        Node("b", ("10.0.0.2", 0), b"", VERSIONS, 1),
+        Node("b", ("10.0.0.2", 65536), b"", VERSIONS, 1),
+        Node("b", ("10.0.0.2", 7946), bytes(513), VERSIONS, 1),
+        Node("b", ("10.0.0.2", 7946), b"", b"\1\5", 1),
+        Node("b", ("10.0.0.2", 7946), b"", VERSIONS, -1),
+        Node("b", ("10.0.0.2", 7946), b"", VERSIONS, INCARNATION_MAX + 1),
+    ],
+)
+def test_a_known_member_that_no_peer_could_have_told_of_is_refused(known: Node) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        check_known(known)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        "b",
+        None,
+        Node("b", ("10.0.0.2", 7946), "x", VERSIONS, 1),  # type: ignore[arg-type] # on purpose
+        Node(5, ("10.0.0.2", 7946), b"", VERSIONS, 1),  # type: ignore[arg-type] # on purpose
+        Node("b", ("10.0.0.2", 7946), b"", VERSIONS, 1.5),  # type: ignore[arg-type] # on purpose
+    ],
+)
+def test_a_known_member_is_a_node_of_the_right_types(known: Any) -> None:
+    with pytest.raises(TypeError):
+        check_known(known)
+
+
+def test_time_is_a_number() -> None:
+    assert check_time(5) == 5
+    for now in ("5", None, b"5"):
+        with pytest.raises(TypeError):
+            check_time(now)  # type: ignore[arg-type] # that is the point
