@@ -117,6 +117,14 @@ def test_counts_are_whole(knob: str) -> None:
         make(**{knob: 1.5})
 
 
+@pytest.mark.parametrize("knob", ["gossip_interval", "push_pull_interval", "heal_interval"])
+def test_a_period_is_0_for_never_or_at_least_a_millisecond(knob: str) -> None:
+    assert getattr(make(**{knob: 0}), knob) == 0
+    assert getattr(make(**{knob: 0.001}), knob) == 0.001
+    with pytest.raises(ValueError, match=f"^{knob} must be within"):
+        make(**{knob: 0.0001})
+
+
 @pytest.mark.parametrize("version", [0, 6])
 def test_the_protocol_has_versions_1_to_5(version: int) -> None:
     with pytest.raises(ValueError, match=r"protocol_version must be within \[1, 5\]"):

@@ -34,6 +34,7 @@ from memberlist import (
 from memberlist.messages import Dead, Suspect
 from memberlist.node import ALIVE, DEAD, INCARNATION_MAX, LEFT, SUSPECT
 from memberlist.streams import encode_push_pull
+from memberlist.testing import Cluster
 from tests.memberlist.vocabulary import (
     VERSIONS,
     Message,
@@ -953,6 +954,47 @@ def test_claims_are_checked_whatever_the_callers_clock_counts_from() -> None:
     a = settled(now=-1000.0)
 
     asks(a, alive("c", 6, at=ELSEWHERE), now=-999.0)
+
+
+def three(seed: int) -> Cluster:
+    """Return a cluster in which a, b and c know each other."""
+    cluster = Cluster(seed=seed)
+    for name in "abc":
+        cluster.add(name)
+    cluster.join("b", "a")
+    cluster.join("c", "a")
+    cluster.run(5.0)
+    return cluster
+
+
+def test_two_live_members_of_one_name_start_no_war(seed: int) -> None:
+    cluster = three(seed)
+    cluster.add("twin", called="c")
+    cluster.join("twin", "b")
+
+    cluster.run(120.0)
+
+    assert {at for _, at, event in cluster.trace if type(event) is NameConflict} >= {"c", "twin"}
+    assert not [event for _, _, event in cluster.trace if type(event) is AccusationRefuted]
+    assert cluster.machine("c").incarnation == cluster.machine("twin").incarnation == 1
+    for name in "ab":
+        assert cluster.machine(name).member("c") == cluster.machine("c").node
+
+
+def test_a_member_that_moves_and_forgets_its_incarnation_is_back_in_seconds(seed: int) -> None:
+    """Memberlist #307, #311: the usual life of a container."""
+    cluster = three(seed)
+    cluster.call("c", "update_meta", b"old")
+    cluster.run(1.0)
+    cluster.crash("c")
+    cluster.add("moved", called="c")
+    cluster.join("moved", "b")
+    moved = cluster.machine("moved")
+
+    assert cluster.run_until(
+        lambda: all(cluster.machine(name).member("c") == moved.node for name in "ab"), within=8.0
+    )
+    assert moved.incarnation > 2
 
 
 # --- our own name at another address ---------------------------------------------------------
