@@ -25,7 +25,7 @@ from memberlist.core import Core
 from memberlist.dissemination import Dissemination
 from memberlist.errors import QueueFull
 from memberlist.members import MemberTable
-from memberlist.membership import Claim, Membership
+from memberlist.membership import AddressClaim, Membership
 from memberlist.messages import Ack, IndirectPing, Nack, Ping, Suspect
 from memberlist.node import ALIVE, NAME_SIZE_MAX, Address, Node
 from memberlist.outputs import PingCompleted, PingFailed, ProbeFailed, ProbeRecord
@@ -116,7 +116,7 @@ class _Manual:
     name: str
     sent_at: float
     timer: Timer | None = None
-    claim: Claim | None = None
+    claim: AddressClaim | None = None
     again: bool = False
 
 
@@ -392,14 +392,14 @@ class FailureDetector:
         """Ping a member for the application and return the ping's number."""
         return self._ping_once(node.name, node.address, None)
 
-    def challenge(self, claim: Claim) -> bool:
+    def challenge(self, claim: AddressClaim) -> bool:
         """Ask an address whether it answers to a claimed name; twice, as packets get lost."""
         if len(self._waiting) >= self._core.config.pending_pings_max:
             return False
         self._ping_once(claim.other.name, claim.asked, claim)
         return True
 
-    def _ping_once(self, name: str, address: Address, claim: Claim | None) -> int:
+    def _ping_once(self, name: str, address: Address, claim: AddressClaim | None) -> int:
         core = self._core
         manual = _Manual(self._next_sequence(), name, core.now, None, claim)
         self._waiting[manual.sequence] = (self._manual_answered, manual)
@@ -413,7 +413,7 @@ class FailureDetector:
         core.timers.cancel(manual.timer)
         del self._waiting[manual.sequence]
         if manual.claim is not None:
-            self._membership.claim_settled(manual.claim, answered=True)
+            self._membership.challenge_ended(manual.claim, answered=True)
             return
         rtt = core.now - manual.sent_at
         core.emit(PingCompleted(manual.sequence, manual.name, rtt, ack.payload))
@@ -430,7 +430,7 @@ class FailureDetector:
             manual.timer = core.timers.arm(at, self._manual_expired, manual)
         else:
             del self._waiting[manual.sequence]
-            self._membership.claim_settled(manual.claim, answered=False)
+            self._membership.challenge_ended(manual.claim, answered=False)
 
     def check_invariants(self) -> None:
         """Assert what must always hold; for tests."""

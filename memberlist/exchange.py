@@ -99,8 +99,10 @@ class _Stream:
         number: Even if we opened it.
         peer: The other side.
         purpose: What it is for.
+        decoder: Reads what the other side sends.
+        timer: What ends it.
         opened: Whether it is connected.
-        join: The join it belongs to, and the place of its seed there.
+        join: The join it belongs to; `seed` is the place of its seed there.
         name: The member that a user message is for.
         payload: The user message.
         probe: The probe that a stream ping belongs to.

@@ -76,7 +76,7 @@ class Healer:
         self.wake()
 
     def _candidates(self) -> list[Address]:
-        """Return the addresses of whoever is missing, each once."""
+        """Forget who is back or gone for too long; return where the others were, each once."""
         oldest = self._core.now - self._core.config.remembered_time
         present = self._table.get
         for name, (since, _) in list(self._remembered.items()):

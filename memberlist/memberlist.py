@@ -39,7 +39,7 @@ from memberlist.errors import DecodeError, NotRunning, PayloadTooLarge, UnknownM
 from memberlist.exchange import Exchanges
 from memberlist.healing import Healer
 from memberlist.members import MemberTable
-from memberlist.membership import Claim, Membership
+from memberlist.membership import AddressClaim, Membership
 from memberlist.messages import Dead, MessageType, Suspect
 from memberlist.node import ALIVE, INCARNATION_MAX, SUSPECT, Address, Node, pack_ip
 from memberlist.outputs import MemberlistLeft, MessageReceived, Output
@@ -636,7 +636,7 @@ class Memberlist:
 
     # The next three are handed to parts that are made before those that do the work.
 
-    def _challenge(self, claim: Claim) -> bool:
+    def _challenge(self, claim: AddressClaim) -> bool:
         return self._detector.challenge(claim)
 
     def _forgotten(self, node: Node) -> None:

@@ -1,8 +1,11 @@
 """The rules by which claims about members are believed: alive, suspect, dead, left.
 
-Every change of a member's state passes `_settle`. Owns running suspicions, refutation, and the
-challenges that decide whether a name may move to another address. Knows nothing of probes,
-packets or streams.
+While we run, every change of another member's state passes `_settle`, and every record of our
+own is made by `renew` or `leave`. Owns running suspicions, refutation, and the challenges that
+decide whether a name may move to another address. Knows nothing of probes, packets or streams.
+
+A claim is anything that somebody says of a member; an `AddressClaim` is one that can't be weighed
+before an address was asked.
 
 Source: SWIM section 4.2; Lifeguard (2018), LHA-Suspicion; memberlist `state.go`.
 """
@@ -56,7 +59,7 @@ class _Running:
 
 
 @define
-class Claim:
+class AddressClaim:
     """A name that is announced from another address than the one we know.
 
     Attributes:
@@ -81,7 +84,7 @@ class Membership:
         *,
         accept: Callable[[Node], bool],
         accept_merge: Callable[[list[Node]], bool],
-        challenge: Callable[[Claim], bool],
+        challenge: Callable[[AddressClaim], bool],
         forgotten: Callable[[Node], None],
     ) -> None:
         """Wire the rules.
@@ -92,8 +95,8 @@ class Membership:
             news: Where accepted claims are gossiped.
             accept: The application's veto of one member.
             accept_merge: The application's veto of a whole join.
-            challenge: Asks the old address of a claim; returns False when that is impossible now.
-                Its answer comes as `claim_settled`.
+            challenge: Asks the address of a claim; returns False when that is impossible now.
+                Its answer comes as `challenge_ended`.
             forgotten: Told of each dead member that is reaped.
         """
         self._core = core
@@ -105,9 +108,9 @@ class Membership:
         self._challenge = challenge
         self._forgotten = forgotten
         self._running: dict[str, _Running] = {}
-        # Names whose claim is being checked, or was refused lately: until when. Bounded by the
-        # table, because only known names get here, and swept as members are forgotten.
-        self._claims: dict[str, float] = {}
+        # Names whose address is being asked, or was lately, and until when no further claim is
+        # heard. Bounded by the table: only known names get here, and go as they are forgotten.
+        self._disputed: dict[str, float] = {}
         # Invariant: one timer for each dead or left member, ourselves excepted.
         self._reaping: dict[str, Timer] = {}
         networks = core.config.allowed_networks
@@ -148,10 +151,10 @@ class Membership:
             self._core.stats.reject(reason)
             self._core.emit(NodeRefused(node, reason))
             return
-        suspected_since = self._table.since(node.name)
+        since = self._table.since(node.name)
         self._settle(node)
         self._news.announce_alive(node)
-        for event in _alive_events(node, known, self._core.now - (suspected_since or 0.0)):
+        for event in _alive_events(node, known, 0.0 if since is None else self._core.now - since):
             self._core.emit(event)
 
     def _refusal(self, node: Node, known: Node | None) -> str | None:
@@ -209,30 +212,30 @@ class Membership:
         can move a member. One that restarted elsewhere and knows no better is told what to
         outrank, once the old address kept silent.
         """
-        newer = node.incarnation > known.incarnation
-        reclaim = self._core.config.dead_reclaim_time
-        since = self._table.since(node.name)
-        waited = since is not None and self._core.now - since
-        if newer and (
-            known.state is LEFT or (known.state is DEAD and reclaim and waited >= reclaim)
-        ):
+        if node.incarnation > known.incarnation and self._may_move(known):
             self._welcome(node, known)
-        elif self._claims.get(node.name, -math.inf) < self._core.now:
-            self._check_claim(Claim(known.address, node, source))
+        else:
+            self._dispute(AddressClaim(known.address, node, source))
 
-    def _record_of(self, known: Node) -> bytes:
-        """Return the message that lets a member outrank what we hold of it."""
-        return encode_suspect(known.incarnation, known.name, self._core.name)
+    def _may_move(self, known: Node) -> bool:
+        """Tell whether a name may be taken to another address and the old one not be asked."""
+        if known.state is not DEAD:
+            return known.state is LEFT
+        since = self._table.since(known.name)
+        assert since is not None
+        return 0 < self._core.config.dead_reclaim_time <= self._core.now - since
 
-    def _check_claim(self, claim: Claim) -> None:
-        if self._challenge(claim):
-            self._claims[claim.other.name] = self._core.now + CONFLICT_QUIET_TIME
+    def _dispute(self, claim: AddressClaim) -> None:
+        """Have the address of a claim asked, unless one for the name was lately."""
+        name, now = claim.other.name, self._core.now
+        if self._disputed.get(name, -math.inf) < now and self._challenge(claim):
+            self._disputed[name] = now + CONFLICT_QUIET_TIME
 
-    def claim_settled(self, claim: Claim, *, answered: bool) -> None:
-        """Hear whether the address that a claim asked answers under the name."""
+    def challenge_ended(self, claim: AddressClaim, *, answered: bool) -> None:
+        """Hear whether the address that was asked answers under the name."""
         name = claim.other.name
         known = self._get(name)
-        self._claims.pop(name, None)
+        self._disputed.pop(name, None)
         if known is None:
             return
         if name == self._core.name:
@@ -246,10 +249,13 @@ class Membership:
             elif claim.other.incarnation > known.incarnation:
                 self._welcome(claim.other, known)
             else:
-                self._news.send(claim.other.address, self._record_of(known))
+                # Nobody holds the name, but this claim is outranked: an accusation makes its
+                # owner refute, and so come back with an incarnation that is believed.
+                accusation = encode_suspect(known.incarnation, known.name, self._core.name)
+                self._news.send(claim.other.address, accusation)
 
     def _conflict(self, existing: Node, other: Node) -> None:
-        self._claims[existing.name] = self._core.now + CONFLICT_QUIET_TIME
+        self._disputed[existing.name] = self._core.now + CONFLICT_QUIET_TIME
         self._core.stats.reject("name-conflict")
         self._core.emit(NameConflict(existing, other))
 
@@ -371,7 +377,7 @@ class Membership:
             self._core.emit(MemberFailed(node, claim.sender, evidence))
 
     def _settle(self, node: Node) -> None:
-        """Store another member's record; the one place in which states change."""
+        """Store another member's record, and end the timers that its new state needs no more."""
         name = node.name
         timers = self._core.timers
         self._table.store(node, self._core.now)
@@ -390,7 +396,7 @@ class Membership:
         assert node is not None
         self._table.remove(name)
         self._news.withdraw(name)
-        self._claims.pop(name, None)
+        self._disputed.pop(name, None)
         del self._reaping[name]
         if node.state is DEAD:
             self._forgotten(node)
@@ -406,8 +412,7 @@ class Membership:
         if node.address != own.address:
             # Another process with our name, or our own past at another address: only the
             # other address can tell, and a war of refutations would not.
-            if self._claims.get(own.name, -math.inf) < self._core.now:
-                self._check_claim(Claim(node.address, node, source))
+            self._dispute(AddressClaim(node.address, node, source))
             return
         same = node.meta == own.meta and node.versions == own.versions
         if node.incarnation > own.incarnation or not same:
@@ -438,10 +443,13 @@ class Membership:
         self._news.announce(own.name, self.own_message())
 
     def stop(self) -> None:
-        """Forget who is dead or left, and give suspects the benefit of the doubt."""
+        """Forget who is dead or left, and take suspects for alive: a rejoin begins with those.
+
+        No timer would reap the one or judge the other; the failure detector finds out anew.
+        """
         self._running.clear()
         self._reaping.clear()
-        self._claims.clear()
+        self._disputed.clear()
         for node in self._table.not_alive():
             if node.name == self._core.name:
                 continue
@@ -533,7 +541,7 @@ class Membership:
             assert (node.name in self._running) == (node.state is SUSPECT), node
             assert (node.name in self._reaping) == (others and node.state >= DEAD), node
         assert self._core.leaving or self._table.own.state is ALIVE
-        assert all(name in self._table for name in self._claims)
+        assert all(name in self._table for name in self._disputed)
 
 
 def _alive_events(node: Node, known: Node | None, suspected_for: float) -> Iterator[Event]:

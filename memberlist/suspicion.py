@@ -85,6 +85,8 @@ class Suspicion:
         since: When it began, seconds.
         suspected_by: Who said so first.
         confirmed_by: Others who said so, in order; never longer than `expected`.
+        expected: Confirmations after which it lasts `minimum` seconds only (K).
+        minimum: Seconds; and `maximum`, how long it lasts without any.
         probe: Our own failed probe, if that began it.
     """
 
