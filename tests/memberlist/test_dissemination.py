@@ -637,7 +637,7 @@ def test_no_datagram_ever_exceeds_its_size(
     b.wait(20.0)
     a.check_invariants()
 
-    assert len(b.sizes) > 5
+    assert len(b.sizes) >= 5
 
 
 @given(st.sampled_from(KEYS[1:]), st.binary(max_size=64), st.sampled_from([1, 2]))
