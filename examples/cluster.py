@@ -321,14 +321,15 @@ class Cluster:
         more = ("refutations", "packets out", "kB out", "rejected", "fate")
         fates = {member.name: member.fate for member in self.members}
         rows = [(*row, fates[str(row[0])]) for row in self.numbers]
-        return table((*heads, *more), rows) + self.others
+        note = "\n\n(before the leave; each member counts from its last start)"
+        return table((*heads, *more), rows) + note + self.others
 
     def _others(self) -> str:
         """Return a line about the members that are not ours, as ours see them; else nothing."""
         ours = {member.name for member in self.members}
         nodes = self.up()[0].machine.nodes if self.up() else ()
         seen = [f"{n.name} ({n.state.name.lower()})" for n in nodes if n.name not in ours]
-        return f"\n\nothers in the pool: {', '.join(seen)}" if seen else ""
+        return f"\nothers in the pool: {', '.join(seen)}" if seen else ""
 
 
 def view(observer: Member, name: str) -> str:
@@ -474,11 +475,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="leave after this long (default 20)",
     )
     options = parser.parse_args(arguments)
+    check(options, parser)
+    return options
+
+
+def check(options: argparse.Namespace, parser: Parser) -> None:
+    """Refuse what no single argument shows to be wrong."""
     if options.bind[1] + options.members > 65536:
         parser.error(f"argument --bind: no {options.members} ports from {options.bind[1]} on")
     if not options.name or len(options.name.encode()) > 100:
         parser.error("argument --name: must be 1 to 100 bytes")
-    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

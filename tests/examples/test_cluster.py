@@ -66,7 +66,7 @@ def test_a_run_tells_a_story_and_ends_with_a_table() -> None:
     ended = run("--duration", "9", "--seed", "1", "--members", "4")
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    story, _, summary = ended.stdout.partition("\n\n")
+    story, summary, _ = ended.stdout.split("\n\n")
     assert "everybody knows everybody" in story
     assert re.search(r"--- freezing shoal-\d until it is suspected", story)
     assert re.search(r"shoal-\d SUSPECTED: shoal-\d sent a ping, pings through shoal-\d", story)
