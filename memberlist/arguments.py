@@ -39,10 +39,10 @@ def check_name(name: str) -> str:
 
 def check_seed(seed: Address) -> Address:
     """Return an address to contact, whose host may be a name that the driver resolves."""
-    host, port = seed
-    if not (isinstance(host, str) and host and isinstance(port, int) and 0 < port < 65536):
-        raise ValueError(f"not an address (host, port): {seed!r}")
-    return host, port
+    match seed:
+        case [str(host), int(port)] if host and 0 < port < 65536:
+            return host, port
+    raise ValueError(f"not an address (host, port), as `parse_address` reads from text: {seed!r}")
 
 
 def check_address(address: Address) -> Address:

@@ -207,12 +207,14 @@ class Config:
                 "0 <= minimum <= current <= maximum <= 255"
             )
         if not isinstance(self.label, bytes) or len(self.label) > 255:
-            raise ValueError("label must be at most 255 bytes")
+            raise ValueError(f"label must be bytes, at most 255 of them, not {self.label!r}")
         if self.label and self.label_check_skipped:
             raise ValueError(
                 "a label and label_check_skipped exclude each other here: with the check skipped, "
                 "the one in front of us owns the label"
             )
+        if isinstance(self.allowed_networks, str):
+            raise TypeError("allowed_networks is a tuple of networks, not one text")
         for network in self.allowed_networks or ():
             ipaddress.ip_network(network)
         room = self.datagram_size - 64 - len(self.label)

@@ -141,7 +141,7 @@ def test_the_applications_versions_must_be_in_order(versions: tuple[int, int, in
 
 @pytest.mark.parametrize("label", [bytes(256), "text"])
 def test_a_label_is_at_most_255_bytes(label: Any) -> None:
-    with pytest.raises(ValueError, match="label must be at most 255 bytes"):
+    with pytest.raises(ValueError, match="label must be bytes, at most 255"):
         Config(label=label)
 
 
@@ -153,6 +153,13 @@ def test_the_longest_label_is_fine() -> None:
 def test_networks_must_be_in_cidr(network: str) -> None:
     with pytest.raises(ValueError, match=network.partition("/")[0]):
         Config(allowed_networks=("10.0.0.0/8", network))
+
+
+def test_one_network_is_a_tuple_too() -> None:
+    one: Any = "10.0.0.0/8"
+
+    with pytest.raises(TypeError, match="a tuple of networks"):
+        Config(allowed_networks=one)
 
 
 # --- combinations, each refused with an explanation ------------------------------------------

@@ -709,7 +709,7 @@ def test_a_suspected_member_can_be_reached_and_a_dead_one_cannot() -> None:
         ("b", "x", False, TypeError),
         (("192.0.2.9", 1234), b"x", True, ValueError),
         (("", 1234), b"x", False, ValueError),
-        (None, b"x", False, TypeError),
+        (None, b"x", False, ValueError),
     ],
 )
 def test_a_message_out_of_range_changes_nothing(
