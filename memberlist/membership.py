@@ -111,6 +111,8 @@ class Membership:
         # Names whose address is being asked, or was lately, and until when no further claim is
         # heard. Bounded by the table: only known names get here, and go as they are forgotten.
         self._disputed: dict[str, float] = {}
+        # The claims whose address is being asked now, by name.
+        self._asking: dict[str, AddressClaim] = {}
         # Invariant: one timer for each dead or left member, ourselves excepted.
         self._reaping: dict[str, Timer] = {}
         networks = core.config.allowed_networks
@@ -226,16 +228,27 @@ class Membership:
         return 0 < self._core.config.dead_reclaim_time <= self._core.now - since
 
     def _dispute(self, claim: AddressClaim) -> None:
-        """Have the address of a claim asked, unless one for the name was lately."""
+        """Have the address of a claim asked, unless one for the name was lately.
+
+        While one is asked, the claimant may refute what others say of it: the newest record
+        counts, or accusations of what it outranked would find it deaf.
+        """
         name, now = claim.other.name, self._core.now
-        if self._disputed.get(name, -math.inf) < now and self._challenge(claim):
+        asking = self._asking.get(name)
+        if asking is not None:
+            same = asking.other.address == claim.other.address
+            if same and claim.other.incarnation > asking.other.incarnation:
+                asking.other = claim.other
+        elif self._disputed.get(name, -math.inf) < now and self._challenge(claim):
             self._disputed[name] = now + CONFLICT_QUIET_TIME
+            self._asking[name] = claim
 
     def challenge_ended(self, claim: AddressClaim, *, answered: bool) -> None:
         """Hear whether the address that was asked answers under the name."""
         name = claim.other.name
         known = self._get(name)
         self._disputed.pop(name, None)
+        del self._asking[name]
         if known is None:
             return
         if name == self._core.name:
@@ -450,6 +463,7 @@ class Membership:
         self._running.clear()
         self._reaping.clear()
         self._disputed.clear()
+        self._asking.clear()
         for node in self._table.not_alive():
             if node.name == self._core.name:
                 continue

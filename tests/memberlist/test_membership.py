@@ -823,6 +823,28 @@ def test_a_claim_that_is_being_checked_is_not_checked_twice() -> None:
     assert hears(a, alive("c", 7, at=("10.8.8.8", 1)), source="b", now=1.1) == []
 
 
+def test_while_a_claim_is_checked_the_claimant_may_become_newer() -> None:
+    a = settled()
+    asks(a, alive("c", 6, at=ELSEWHERE), now=1.0)
+    newer = alive("c", 8, at=ELSEWHERE, meta=b"x")
+
+    assert hears(a, newer, alive("c", 7, at=ELSEWHERE), source="b", now=1.2) == []
+
+    assert timeline(a, 9.0)[1:] == [(2.0, MemberUpdated(newer, node("c", 5)))]
+
+
+def test_a_claim_can_be_checked_again_after_a_leave_cut_it_short() -> None:
+    a = settled()
+    asks(a, alive("c", 6, at=ELSEWHERE), now=1.0)
+    a.leave(1.1, timeout=0.1)
+    a.handle_timeout(1.3)
+    a.rejoin(2.0)
+    drain(a)
+
+    (question, *_) = of(Sent, hears(a, alive("c", 6, at=ELSEWHERE), now=3.0))
+    assert question.to == address("c")
+
+
 def test_a_conflict_is_told_once_in_a_while_and_is_no_war() -> None:
     """Two live members of one name: nobody refutes, nobody is asked again for 30 seconds."""
     a = settled()
