@@ -27,9 +27,9 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from memberlist.checking import InvariantBroken, Invariants, describe
 from memberlist.config import Config
-from memberlist.connections import Connections
+from memberlist.describe import describe
+from memberlist.invariants import InvariantBroken, Invariants
 from memberlist.memberlist import Memberlist
 from memberlist.node import DEAD, Address, Node
 from memberlist.outputs import (
@@ -41,6 +41,7 @@ from memberlist.outputs import (
     SendDatagram,
     SendStream,
 )
+from memberlist.simulated_connections import Connections
 
 __all__ = [
     "Birth",

@@ -1,6 +1,6 @@
 """What can happen to a cluster: each scenario is a function of a seed that asserts the outcome.
 
-Every step of every run is held against the invariants of memberlist.checking. Bounds on time are
+Every step of every run is held against the invariants of memberlist.invariants. Bounds on time are
 those of the protocol at this size (suspicion 4 to 24 seconds with ten members), not tuned ones.
 """
 
