@@ -328,3 +328,101 @@ def test_position_step_below_the_centring_still_bounds_the_move() -> None:
     working, estimate, _ = moved(node, at(0.03, error=0.0), 0.011)
 
     assert working <= 0.01 * max(0.011, estimate)
+
+
+def test_the_step_and_the_centring_share_one_bound() -> None:
+    # A lost node beyond its peer: both pull towards the origin, each as far as it may.
+    node = client(at=at(10.0, error=1.5, height=0.0))
+
+    working, estimate, _ = moved(node, at(9.9, error=0.0, height=0.0), 0.001)
+
+    assert working <= CC * estimate
+    assert working > 0.95 * CC * estimate
+
+
+def test_who_is_not_trusted_does_not_centre_either() -> None:
+    centred, free = client(at=VICTIM), client(Config(centring=0.0), at=VICTIM)
+
+    for node in (centred, free):
+        node.update("mallory", at(-0.4, 0.3, error=0.0), 0.05)
+
+    assert centred.working == free.working
+
+
+def test_vector_and_height_share_a_move_so_that_the_estimate_changes_by_the_force() -> None:
+    # The vector with height of the paper, section 5.4.
+    here, there = at(0.02, height=0.010), at(0.05, height=0.020)
+    node = client(Config(centring=0.0), at=here)
+
+    node.update("peer", there, 0.100)
+
+    after = node.working
+    stretched = (0.05 - after.vector[0]) / 0.03
+    assert stretched > 1.01
+    assert (after.height - 0.010) / 0.030 == pytest.approx(stretched - 1.0)
+    assert after.distance_to(there) == pytest.approx(0.060 * stretched)
+
+
+def test_the_error_of_a_perfect_map_stops_at_its_lower_bound() -> None:
+    node = client(Config(centring=0.0), at=at(0.02, height=0.003))
+
+    listen(node, at(0.05, height=0.003), 0.036, 500)
+
+    assert node.coordinate.error == 0.005
+
+
+def test_a_claim_below_five_percent_counts_as_five() -> None:
+    modest, boastful = client(at=VICTIM), client(at=VICTIM)
+
+    modest.update("peer", at(0.05, error=0.05), 0.060)
+    boastful.update("peer", at(0.05, error=0.0), 0.060)
+
+    assert boastful.coordinate == modest.coordinate
+
+
+def test_a_near_peer_weighs_at_most_three_times_a_typical_one() -> None:
+    node = client(Config(centring=0.0), at=at(0.02, error=0.02, height=0.003))
+    listen(node, at(0.314, error=1.5, height=0.003), 0.300, 10, "far")
+    before = node.working
+
+    near = at(0.023, error=1.0, height=0.0)
+    node.update("near", near, 0.001)
+
+    weight = before.error / (before.error + 1.0)
+    force = before.distance_to(near) - 0.001
+    assert before.displacement_to(node.working) <= 3.0 * 0.25 * weight * force * (1 + 1e-6)
+    assert before.displacement_to(node.working) >= 2.0 * 0.25 * weight * force
+
+
+def restless() -> Client:
+    """Return a node of many samples whose two peers contradict each other."""
+    node = client()
+    for i in range(500):
+        node.update(f"{i % 2}", at(0.05), 0.06 if i % 2 else 0.12)
+    assert 0.2 < node.coordinate.error < 0.9
+    return node
+
+
+def test_after_many_samples_even_a_wrong_node_publishes_calmly() -> None:
+    node = restless()
+
+    for i in range(10):
+        before = node.coordinate
+        node.update(f"{i % 2}", at(0.05), 0.06 if i % 2 else 0.12)
+        gap = before.displacement_to(node.working)
+        assert before.displacement_to(node.coordinate) <= 0.0501 * gap
+
+
+def test_a_node_that_is_lost_publishes_fast_again() -> None:
+    node = client()
+    for i in range(500):
+        node.update(f"{i % 2}", at(0.05 if i % 2 else -0.05), 0.06)
+    settled = node.coordinate
+
+    # Every peer has moved a second away; the round trips are what they were.
+    for i in range(64):
+        node.update(f"{i % 2}", at(1.05 if i % 2 else 0.95), 0.06)
+
+    moved_by = settled.displacement_to(node.working)
+    assert moved_by > 0.9
+    assert node.coordinate.displacement_to(node.working) < 0.05 * moved_by
