@@ -64,7 +64,7 @@ Value = TypeVar("Value")
 
 #: Entries in each of a memo's two generations, and the largest key in bytes.
 MEMO_SIZE: Final = 16384
-MEMO_KEY_SIZE_MAX: Final = 2048
+MEMO_KEY_SIZE_MAX: Final = 1152  # a member with the largest name and metadata takes 1100
 #: Pings are remembered up to this size: what a stranger's names may cost.
 _PING_KEY_SIZE_MAX: Final = 512
 VERSIONS_SIZE: Final = 6

@@ -77,7 +77,7 @@ class Memberlist:
         now: The present time.
         meta: The application's metadata, at most `config.meta_size_max` bytes.
         incarnation: Highest incarnation of an earlier life, if remembered; this life begins
-            one above it, so that no stale record outranks it.
+            one above it, so that no stale record outranks it, or at the top if that was there.
         keyring: Keys to encrypt with; shared and live. An empty one encrypts nothing until a key
             is added.
         entropy: Where nonces come from; the operating system by default.
@@ -109,9 +109,10 @@ class Memberlist:
         accept_merge: Callable[[list[Node]], bool] = _accept_all,
         known: Iterable[Node] = (),
     ) -> None:
-        if not 0 <= incarnation < INCARNATION_MAX:
-            raise ValueError(f"incarnation must be within [0, {INCARNATION_MAX - 1}]")
-        own = Node(check_name(name), check_address(address), meta, config.versions, incarnation + 1)
+        if not 0 <= incarnation <= INCARNATION_MAX:
+            raise ValueError(f"incarnation must be within [0, {INCARNATION_MAX}]")
+        newest = min(incarnation + 1, INCARNATION_MAX)
+        own = Node(check_name(name), check_address(address), meta, config.versions, newest)
         self._core = Core(name, config, rng, check_time(now))
         alive = [node for node in map(check_known, known) if node.state is ALIVE]
         self._table = MemberTable(own, alive, rng)
@@ -372,7 +373,11 @@ class Memberlist:
                 core.reject(source, error.reason, str(error))
 
     def stream_accepted(self, source: Address, now: float) -> int:
-        """Take a TCP stream that somebody opened to us and return its number, which is odd."""
+        """Take a TCP stream that somebody opened to us.
+
+        Returns:
+            Its number, which is odd; -1 if we have left: close the connection.
+        """
         self._advance(now)
         if self._over:
             return -1
@@ -646,11 +651,9 @@ class Memberlist:
         self._exchanges.stream_ping(probe)
 
     def _tell_own_record(self, to: Address) -> None:
-        try:
-            pack_ip(to[0])
-        except ValueError:
-            return  # a seed given by a host name, which only the driver can resolve
-        self._news.send_plain(to, self._membership.own_message())
+        # A seed's host name only the driver can resolve, and datagrams go to addresses.
+        if is_ip(to[0]):
+            self._news.send_plain(to, self._membership.own_message())
 
     def _leave_timed_out(self, _: object) -> None:
         self._finish(told=self._news.farewell_told)

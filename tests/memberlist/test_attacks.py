@@ -375,6 +375,15 @@ def test_a_member_of_an_earlier_life_may_have_the_longest_name_or_one_that_is_no
     assert a.nodes[:2] == (longest, odd)
 
 
+def test_a_member_that_was_pushed_to_the_highest_incarnation_can_start_again() -> None:
+    a = machine("a", knows="b")
+    hears(a, suspect("a", (1 << 32) - 2, by="x"), now=1.0)
+
+    again = machine("a", knows="b", options={"incarnation": a.incarnation})
+
+    assert again.incarnation == a.incarnation == (1 << 32) - 1
+
+
 def test_streams_that_are_opened_and_left_are_closed() -> None:
     a = machine("a", streams_max=4)
     numbers = [accepts(a, now=1.0) for _ in range(1000)]

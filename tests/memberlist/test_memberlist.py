@@ -125,7 +125,7 @@ def test_known_members_are_taken_for_alive_and_the_others_of_a_snapshot_are_not(
         ({"address": ("host.example", 7946)}, ValueError),
         ({"address": ("10.0.0.1", 0)}, ValueError),
         ({"incarnation": -1}, ValueError),
-        ({"incarnation": INCARNATION_MAX}, ValueError),
+        ({"incarnation": INCARNATION_MAX + 1}, ValueError),
         ({"meta": bytes(513)}, PayloadTooLarge),
         ({"meta": "text"}, TypeError),
         ({"meta": bytes(512), "config": Config.lan(datagram_size=512)}, PayloadTooLarge),

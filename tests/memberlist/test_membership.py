@@ -743,9 +743,9 @@ def test_our_incarnation_stays_at_the_top() -> None:
     ]
 
 
-def test_no_higher_incarnation_than_below_the_top_can_be_remembered() -> None:
+def test_no_higher_incarnation_than_the_top_can_be_remembered() -> None:
     with pytest.raises(ValueError, match="incarnation must be within"):
-        listener(options={"incarnation": TOP})
+        listener(options={"incarnation": TOP + 1})
 
 
 @pytest.mark.parametrize("gone", [False, True])
