@@ -651,9 +651,11 @@ class Memberlist:
         self._exchanges.stream_ping(probe)
 
     def _tell_own_record(self, to: Address) -> None:
-        # A seed's host name only the driver can resolve, and datagrams go to addresses.
-        if is_ip(to[0]):
-            self._news.send_plain(to, self._membership.own_message())
+        try:
+            pack_ip(to[0])
+        except ValueError:
+            return  # a seed given by a host name, which only the driver can resolve
+        self._news.send_plain(to, self._membership.own_message())
 
     def _leave_timed_out(self, _: object) -> None:
         self._finish(told=self._news.farewell_told)
