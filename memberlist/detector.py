@@ -110,13 +110,21 @@ class _Relay:
 
 @define(eq=False)
 class _Manual:
-    """A ping that the application asked for, or one that checks a claim."""
+    """A ping that the application asked for."""
 
     sequence: int
     name: str
     sent_at: float
     timer: Timer | None = None
-    claim: AddressClaim | None = None
+
+
+@define(eq=False)
+class _Challenge:
+    """A ping that asks an address whether it answers to a claimed name; sent twice at most."""
+
+    sequence: int
+    claim: AddressClaim
+    timer: Timer | None = None
     again: bool = False
 
 
@@ -137,6 +145,8 @@ class FailureDetector:
         self._membership = membership
         self._open_stream_ping = open_stream_ping
         self._waiting: dict[int, _Waiting] = {}
+        # Probes whose helpers may still say nack: from asking them until the nacks are counted,
+        # which is after the probe ended (`_blame_ourselves`).
         self._nacks: dict[int, Probe] = {}
         # A random start, so that who can't see our packets can't guess what we wait for.
         self._sequence = int(core.rng.random() * _SEQUENCE_MASK)
@@ -154,7 +164,7 @@ class FailureDetector:
     def stop(self) -> None:
         """Forget every probe and ping; the timers are the machine's to clear."""
         for _, waiting in self._waiting.values():
-            if isinstance(waiting, _Manual) and waiting.claim is None:
+            if isinstance(waiting, _Manual):
                 self._core.emit(PingFailed(waiting.sequence, waiting.name))
         self._waiting.clear()
         self._nacks.clear()
@@ -173,7 +183,7 @@ class FailureDetector:
         self._sequence = (self._sequence + 1) & _SEQUENCE_MASK
         return self._sequence
 
-    def _ping(self, node_name: str, sequence: int) -> bytes:
+    def _ping_message(self, node_name: str, sequence: int) -> bytes:
         return encode_ping(sequence, node_name, self._own_address, self._core.name)
 
     # --- answering ---------------------------------------------------------------------------
@@ -212,7 +222,7 @@ class FailureDetector:
 
     def _send_probe(self, probe: Probe) -> None:
         node = probe.node
-        message = self._ping(node.name, probe.sequence)
+        message = self._ping_message(node.name, probe.sequence)
         if node.state is ALIVE or not self._core.config.buddy_system:
             self._news.send(node.address, message)
             return
@@ -353,7 +363,7 @@ class FailureDetector:
         target = (host, port or self._own_address[1])
         relay = _Relay(self._next_sequence(), request.source or source, request.sequence)
         self._waiting[relay.sequence] = (self._relay_answered, relay)
-        self._news.send(target, self._ping(request.node, relay.sequence))
+        self._news.send(target, self._ping_message(request.node, relay.sequence))
         config = core.config
         if request.nack:
             delay = nack_delay(config.probe_interval, config.probe_timeout)
@@ -390,20 +400,10 @@ class FailureDetector:
 
     def ping(self, node: Node) -> int:
         """Ping a member for the application and return the ping's number."""
-        return self._ping_once(node.name, node.address, None)
-
-    def challenge(self, claim: AddressClaim) -> bool:
-        """Ask an address whether it answers to a claimed name; twice, as packets get lost."""
-        if len(self._waiting) >= self._core.config.pending_pings_max:
-            return False
-        self._ping_once(claim.other.name, claim.asked, claim)
-        return True
-
-    def _ping_once(self, name: str, address: Address, claim: AddressClaim | None) -> int:
         core = self._core
-        manual = _Manual(self._next_sequence(), name, core.now, None, claim)
+        manual = _Manual(self._next_sequence(), node.name, core.now)
         self._waiting[manual.sequence] = (self._manual_answered, manual)
-        self._news.send(address, self._ping(name, manual.sequence))
+        self._news.send(node.address, self._ping_message(node.name, manual.sequence))
         at = core.now + core.config.probe_timeout
         manual.timer = core.timers.arm(at, self._manual_expired, manual)
         return manual.sequence
@@ -412,25 +412,40 @@ class FailureDetector:
         core = self._core
         core.timers.cancel(manual.timer)
         del self._waiting[manual.sequence]
-        if manual.claim is not None:
-            self._membership.challenge_ended(manual.claim, answered=True)
-            return
         rtt = core.now - manual.sent_at
         core.emit(PingCompleted(manual.sequence, manual.name, rtt, ack.payload))
 
     def _manual_expired(self, manual: _Manual) -> None:
-        core = self._core
-        if manual.claim is None:
-            del self._waiting[manual.sequence]
-            core.emit(PingFailed(manual.sequence, manual.name))
-        elif not manual.again:
-            manual.again = True
-            self._news.send(manual.claim.asked, self._ping(manual.name, manual.sequence))
-            at = core.now + core.config.probe_timeout
-            manual.timer = core.timers.arm(at, self._manual_expired, manual)
-        else:
-            del self._waiting[manual.sequence]
-            self._membership.challenge_ended(manual.claim, answered=False)
+        del self._waiting[manual.sequence]
+        self._core.emit(PingFailed(manual.sequence, manual.name))
+
+    def challenge(self, claim: AddressClaim) -> bool:
+        """Ask an address whether it answers to a claimed name; twice, as packets get lost."""
+        if len(self._waiting) >= self._core.config.pending_pings_max:
+            return False
+        challenge = _Challenge(self._next_sequence(), claim)
+        self._waiting[challenge.sequence] = (self._challenge_answered, challenge)
+        self._send_challenge(challenge)
+        return True
+
+    def _send_challenge(self, challenge: _Challenge) -> None:
+        core, claim = self._core, challenge.claim
+        self._news.send(claim.asked, self._ping_message(claim.other.name, challenge.sequence))
+        at = core.now + core.config.probe_timeout
+        challenge.timer = core.timers.arm(at, self._challenge_expired, challenge)
+
+    def _challenge_answered(self, challenge: _Challenge, _: Ack, __: Address) -> None:
+        self._core.timers.cancel(challenge.timer)
+        del self._waiting[challenge.sequence]
+        self._membership.challenge_ended(challenge.claim, answered=True)
+
+    def _challenge_expired(self, challenge: _Challenge) -> None:
+        if not challenge.again:
+            challenge.again = True
+            self._send_challenge(challenge)
+            return
+        del self._waiting[challenge.sequence]
+        self._membership.challenge_ended(challenge.claim, answered=False)
 
     def check_invariants(self) -> None:
         """Assert what must always hold; for tests."""
