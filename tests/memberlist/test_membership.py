@@ -614,11 +614,16 @@ def test_we_outrank_an_accusation_from_our_future() -> None:
 
 
 @pytest.mark.parametrize("claim", [suspect("a", 1, by="b"), dead("a", 1, by="b")])
-def test_an_accusation_that_we_refuted_already_is_ignored(claim: Message) -> None:
+def test_who_repeats_an_accusation_that_we_refuted_already_is_told_so(claim: Message) -> None:
+    """It may have lost every copy of the refutation; memberlist lets it declare us dead."""
     a = listener()
     hears(a, suspect("a", 1, by="c"), now=1.0)
 
-    assert hears(a, claim, now=2.0) == []
+    assert hears(a, claim, now=1.9) == []
+    [answer] = hears(a, claim, now=2.0)
+
+    assert isinstance(answer, Sent)
+    assert (answer.to, answer.messages) == (address("b"), (a.node,))
     assert a.incarnation == 2
 
 
