@@ -1,14 +1,14 @@
 """SWIM membership with Lifeguard, as a pure state machine that speaks memberlist's wire format.
 
-The contract, which every machine of Shoal obeys:
+The contract, which every machine of Shoal obeys, counted as in the README:
 
-1. *Inputs* change state, take `now` (the caller's monotonic seconds) as their last positional
-   argument and return None or a handle. *Queries* are pure. `poll` pops one output.
-2. After every input, or a batch of them, call `poll` until it returns None, then sleep until
-   `next_timeout` and call `handle_timeout`. A forgotten poll is a delay, never a loss.
-3. Any input is legal at any time, also while handling an output. One owner; no callbacks.
-4. Time may come late, early or twice: early does nothing, late fires each timer once, an older
-   `now` counts as the newest seen.
+1. *Inputs* change state, take `now` as their last positional argument and return None or a
+   handle. *Queries* are pure. `poll` pops one output.
+2. After every input, or a batch of them, call `poll` until it returns None. A forgotten poll is a
+   delay, never a loss.
+3. Then sleep until `next_timeout` and call `handle_timeout`: early does nothing, late fires each
+   timer once.
+4. `now` is seconds on any monotonic clock of the caller's; an older one counts as the newest seen.
 5. The same arguments, seed and inputs give the same outputs, byte for byte.
 6. Effects (`SendDatagram`, `OpenStream`, `SendStream`, `CloseStream`) are for the driver and may
    fail; everything else is an event for the application.
@@ -16,6 +16,8 @@ The contract, which every machine of Shoal obeys:
 8. A caller's mistake raises before anything changed.
 9. Every queue has a named limit in `Config`.
 10. After `MemberlistLeft` inputs are ignored until `rejoin`.
+
+One owner, no callbacks; any input is legal at any time, also while handling an output.
 
 Two members that find each other, with the network done by hand:
 

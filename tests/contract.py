@@ -21,6 +21,18 @@ What it must never know: any package. A machine plugs in with a few lines:
     def test_it_is_the_same_under_any_hash_seed() -> None:
         assert_same_under_hash_seeds(trace)
 
+The README's ten rules in seventeen, as they are cited here and in tests:
+
+    C1  inputs take `now` last; queries change nothing    C10 effects may fail
+    C2  `poll` only pops, whenever it is called           C11 nothing leaves before its precondition
+    C3  one owner; any input between any two polls        C12 hooks are pure
+    C4  an older `now` counts as the newest seen          C13 peers can't make it raise
+    C5  an early timeout changes nothing                  C14 misuse raises and changes nothing
+    C6  a timeout on the dot moves the deadline on        C15 all queues and outputs are bounded
+    C7  a late timeout is one round                       C16 outputs can't be changed
+    C8  the same inputs give the same outputs             C17 over is over
+    C9  effects and events share one queue, in order
+
 Most rules are metamorphic: the same log is replayed with something added that must not matter
 (queries, early timeouts, misuse, late polls), and the traces are compared.
 """
