@@ -111,8 +111,8 @@ class Config:
             may have whatever is set here.
         members_max: Members that the table holds, dead ones included.
         user_broadcasts_max: User broadcasts that wait at once.
-        user_broadcast_share: The part of a packet's room that user broadcasts may claim while
-            membership news compete for it, and the other way round.
+        user_broadcast_share: Share of the packets, 0 to 1, in which user broadcasts go first while
+            membership news compete with them; who goes second gets the room that is left.
         streams_max: Inbound streams at once; memberlist's limit of push/pulls is 128.
         outbound_streams_max: Streams of ours under way at which joins and reliable messages are
             refused.
@@ -217,6 +217,7 @@ class Config:
             raise TypeError("allowed_networks is a tuple of networks, not one text")
         for network in self.allowed_networks or ():
             ipaddress.ip_network(network)
+        # Only what can never work. The machine, which knows its name, checks its own message.
         room = self.datagram_size - 64 - len(self.label)
         if room < self.meta_size_max // 2:
             raise ValueError(
