@@ -87,14 +87,17 @@ def a_crash_under_loss_is_detected_and_nobody_else_is_blamed(seed: int) -> None:
 
 
 @scenario
-def loss_of_30_percent_kills_nobody(seed: int) -> None:
+def loss_of_30_percent_kills_hardly_anybody(seed: int) -> None:
+    """Who loses all copies of a refutation errs: about once in an hour of such a network."""
     cluster = world(seed)
     cluster.conditions(loss=0.3)
     cluster.run(120.0)
 
-    assert cluster.events(MemberFailed) == []
+    assert cluster.false_verdicts <= 1
+    assert len(cluster.events(MemberSuspected)) > 20
     cluster.conditions(loss=0.0)
     calm(cluster)
+    assert len(cluster.machines) == len(cluster.machine("n1").members)
 
 
 @scenario
