@@ -139,6 +139,10 @@ def decode_gossip(data: bytes) -> Node | Suspect | Dead:
         if decode is None:
             raise DecodeError("unknown-type", "not a gossip message")
         found = decode(decode_fields(data[1:]))
+        if type(found) is Node:
+            # What is told on are these very bytes, if they are as we would write them.
+            wire = _alive(found)
+            found.wire = data if wire == data else wire
         _gossip.put(data, found)
     return found
 
@@ -219,8 +223,15 @@ def node_from_fields(fields: Fields, name_key: bytes, state: NodeState) -> Node:
         and len(versions) == VERSIONS_SIZE
     ):
         text = name.decode("utf-8", "surrogateescape")
-        return Node(text, (unpack_ip(ip), port), meta, versions, incarnation, state, ip)
+        address = (unpack_ip(ip), port)
+        return Node(text, address, meta, _shared(versions), incarnation, state, ip)
     return _any_member(fields, name_key, state)
+
+
+@lru_cache(maxsize=256)
+def _shared(versions: bytes) -> bytes:
+    """Return one object for equal versions: a cluster has few, and each member some."""
+    return versions
 
 
 def _any_member(fields: Fields, name_key: bytes, state: NodeState) -> Node:

@@ -486,3 +486,14 @@ def test_every_type_of_uint_is_read_in_a_remembered_ping() -> None:
 
         assert decode_ping(data) == Ping(sequence, "uint", source, "go5")
         assert encode_uint(sequence) in data
+
+
+def test_what_is_told_on_is_what_was_received_where_that_is_as_we_write_it() -> None:
+    """Kept once, not twice: a member costs its message's bytes in memory."""
+    data = encode_alive(Node("shared", ("10.9.9.9", 7946), b"meta", VERSIONS, 77))
+    received = bytes(bytearray(data.replace(b"shared", b"passed")))
+
+    node = decode_gossip(received)
+
+    assert isinstance(node, Node)
+    assert encode_alive(node) is received
