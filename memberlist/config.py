@@ -82,7 +82,9 @@ class Config:
         scale_probe_timeout: Paper-exact Lifeguard: the probe timeout and the period grow with
             the health score too. memberlist scales the deadline of a probe only.
         blame_lateness: Whether a machine that was woken late (a paused process) counts the probe
-            against the peer as memberlist does. False: it takes it for its own bad health.
+            against the peer as memberlist does, and lets suspicions run out while it slept.
+            False: it takes a late probe for its own bad health, and suspects get the least
+            timeout once more.
         gossip_interval: Period of gossip while there is something to tell; 0 turns it off.
         gossip_nodes: Members that each round goes to; 0 turns it off.
         gossip_to_the_dead_time: How long a dead member still gets gossip, and stays in the table.
@@ -122,6 +124,7 @@ class Config:
         nesting_max: Depth of compounds and compressions in a packet.
         packet_decompressed_max: Size to which one packet may expand; by default that of the
             largest packet, since compressing is what the sender saves by, and not more.
+        streams_buffered_max: Bytes that wait in all streams together for the rest of a message.
         frame_size_max: An encrypted or compressed stream frame.
         stream_decompressed_max: Size to which one stream frame may expand.
         push_pull_nodes_max: Entries of one push/pull.
@@ -172,6 +175,7 @@ class Config:
     parts_max: int = field(default=1024, validator=_count(1, 1 << 16))
     nesting_max: int = field(default=4, validator=_count(1, 16))
     packet_decompressed_max: int = field(default=1 << 16, validator=_count(1 << 10, 1 << 24))
+    streams_buffered_max: int = field(default=64 << 20, validator=_count(1 << 10, 1 << 34))
     frame_size_max: int = field(default=20 << 20, validator=_count(1 << 10, 1 << 30))
     stream_decompressed_max: int = field(default=40 << 20, validator=_count(1 << 10, 1 << 30))
     push_pull_nodes_max: int = field(default=1 << 20, validator=_count(1, 1 << 20))
@@ -196,6 +200,11 @@ class Config:
                 f"gossip_to_the_dead_time {self.gossip_to_the_dead_time} is less than "
                 f"gossip_interval {self.gossip_interval}: a dead member would be reaped before it "
                 "could hear of it and refute"
+            )
+        if self.frame_size_max > self.streams_buffered_max:
+            raise ValueError(
+                f"frame_size_max {self.frame_size_max} exceeds streams_buffered_max "
+                f"{self.streams_buffered_max}: a frame of that size could never arrive"
             )
         self._check_encodings()
 

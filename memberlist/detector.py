@@ -138,12 +138,14 @@ class FailureDetector:
         news: Dissemination,
         membership: Membership,
         open_stream_ping: Callable[[Probe], None],
+        may_stream_ping: Callable[[Node], bool],
     ) -> None:
         self._core = core
         self._table = table
         self._news = news
         self._membership = membership
         self._open_stream_ping = open_stream_ping
+        self._may_stream_ping = may_stream_ping
         self._waiting: dict[int, _Waiting] = {}
         # Probes whose helpers may still say nack: from asking them until the nacks are counted,
         # which is after the probe ended (`_blame_ourselves`).
@@ -281,7 +283,11 @@ class FailureDetector:
             )
             self._news.send(helper.address, encode_indirect_ping(request))
         probe.timer = core.timers.arm(probe.deadline, self._give_up, probe)
-        if config.stream_pings and supports_stream_ping(probe.node.versions):
+        if (
+            config.stream_pings
+            and supports_stream_ping(probe.node.versions)
+            and self._may_stream_ping(probe.node)
+        ):
             probe.stream = "pending"
             self._open_stream_ping(probe)
 

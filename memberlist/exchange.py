@@ -165,6 +165,8 @@ class Exchanges:
             user_message_size=config.user_message_size_max,
         )
         self._streams: dict[int, _Stream] = {}
+        # Invariant: bytes that all decoders together hold; at most `streams_buffered_max`.
+        self._buffered = 0
         self._accepted = 0
         self._next_opened = 2
         self._next_accepted = 1
@@ -188,7 +190,26 @@ class Exchanges:
         interval = push_pull_scale(self._core.config.push_pull_interval, len(self._table))
         if interval:
             delay = (1.0 - self._core.rng.random()) * interval
-            self._core.timers.arm(self._core.now + delay, self._push_pull_tick)
+            self._arm_push_pull(delay)
+
+    def _arm_push_pull(self, delay: float) -> None:
+        self._core.timers.cancel(self._push_pull_timer)
+        at = self._core.now + delay
+        self._push_pull_timer = self._core.timers.arm(at, self._push_pull_tick)
+
+    def _push_pull_soon(self) -> None:
+        """Exchange states with somebody else, some rounds of gossip after a join.
+
+        Those who join at the same moment hear of each other by gossip only, which misses one now
+        and then; without this the hole would stay until the next periodic push/pull.
+        """
+        config = self._core.config
+        if not config.push_pull_interval:
+            return
+        delay = (5.0 + 5.0 * self._core.rng.random()) * (config.gossip_interval or 0.2)
+        timer = self._push_pull_timer
+        if timer is None or self._core.now + delay < timer[0]:
+            self._arm_push_pull(delay)
 
     def stop(self) -> None:
         """Close every stream and open no other: the machine is over."""
@@ -286,6 +307,7 @@ class Exchanges:
         self._core.emit(CloseStream(stream.number))
 
     def _forget(self, stream: _Stream) -> None:
+        self._buffered -= stream.decoder.pending
         self._core.timers.cancel(stream.timer)
         del self._streams[stream.number]
         self._accepted -= stream.purpose is SERVE
@@ -345,7 +367,7 @@ class Exchanges:
         if stream is None:
             return
         try:
-            message = stream.decoder.feed(data)
+            message = self._feed(stream, data)
         except DecodeError as error:
             if stream.purpose is SERVE:
                 self._send(stream, encode_error(str(error)))
@@ -357,6 +379,15 @@ class Exchanges:
                 detail = f"{refused} entries of a push/pull that describe no member"
                 self._core.reject(stream.peer, stream.decoder.refusal, detail)
             self._actions[stream.purpose](stream, message)
+
+    def _feed(self, stream: _Stream, data: bytes) -> StreamMessage | None:
+        """Have a stream's decoder take bytes, while all of them together hold few enough."""
+        self._buffered -= stream.decoder.pending
+        message = stream.decoder.feed(data)
+        self._buffered += stream.decoder.pending
+        if self._buffered > self._core.config.streams_buffered_max:
+            raise DecodeError("too-large", "all streams together wait for too much")
+        return message
 
     def closed(self, number: int) -> None:
         """Take the end of a stream: for a user message the peer's receipt, else a failure."""
@@ -443,12 +474,13 @@ class Exchanges:
             outcomes = tuple(outcome for outcome in join.outcomes if outcome is not None)
             contacted = sum(outcome.joined for outcome in outcomes)
             self._core.emit(JoinFinished(join.number, contacted, outcomes))
+            if contacted:
+                self._push_pull_soon()
 
     # --- periodic push/pull ------------------------------------------------------------------
 
     def _push_pull_tick(self, _: object) -> None:
-        interval = push_pull_scale(self._core.config.push_pull_interval, len(self._table))
-        self._core.timers.arm(self._core.now + interval, self._push_pull_tick)
+        self._arm_push_pull(push_pull_scale(self._core.config.push_pull_interval, len(self._table)))
         for node in self._table.sample(1):
             self.push_pull(node)
 
@@ -457,3 +489,5 @@ class Exchanges:
         serving = [stream for stream in self._streams.values() if stream.purpose is SERVE]
         assert len(serving) == self._accepted <= self._core.config.streams_max
         assert all(stream.timer is not None for stream in self._streams.values())
+        held = sum(stream.decoder.pending for stream in self._streams.values())
+        assert held == self._buffered <= self._core.config.streams_buffered_max

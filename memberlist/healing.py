@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from memberlist.core import Core
 from memberlist.members import MemberTable
-from memberlist.node import DEAD, SUSPECT, Address, Node
+from memberlist.node import DEAD, SUSPECT, Address, Node, is_ip
 from memberlist.timers import Timer
 
 #: Seeds that are kept for this; more are forgotten, oldest first.
@@ -85,7 +85,17 @@ class Healer:
                 del self._remembered[name]
         lost = [address for _, address in self._remembered.values()]
         lost += [node.address for node in self._table.not_alive() if node.state is DEAD]
-        if self._seeds:
-            there = {node.address for node in self._table if node.state <= SUSPECT}
-            lost += [seed for seed in self._seeds if seed not in there]
+        lost += self._lost_seeds()
         return list(dict.fromkeys(lost))
+
+    def _lost_seeds(self) -> list[Address]:
+        """Return the seeds that nobody is known to live at.
+
+        Whether anybody lives at a host name only the driver could tell, so such a seed counts as
+        lost only while we are alone.
+        """
+        if not self._seeds:
+            return []
+        there = {node.address for node in self._table if node.state <= SUSPECT}
+        alone = not self._table.has_company
+        return [seed for seed in self._seeds if seed not in there and (alone or is_ip(seed[0]))]

@@ -41,7 +41,7 @@ from memberlist.healing import Healer
 from memberlist.members import MemberTable
 from memberlist.membership import AddressClaim, Membership
 from memberlist.messages import Dead, MessageType, Suspect
-from memberlist.node import ALIVE, INCARNATION_MAX, SUSPECT, Address, Node, pack_ip
+from memberlist.node import ALIVE, INCARNATION_MAX, SUSPECT, Address, Node, is_ip
 from memberlist.outputs import MemberlistLeft, MessageReceived, Output
 from memberlist.packet import PacketCodec, PacketLimits
 from memberlist.security import Keyring
@@ -84,6 +84,7 @@ class Memberlist:
         user_state: Supplies the application's part of a push/pull; its argument tells a join.
         accept: Vetoes a member that is new or changed; False refuses it.
         accept_merge: Vetoes a whole join, given the other side's nodes.
+        stream_ping: Whether a member may be pinged on a stream, if `config.stream_pings`.
         known: Members to take for alive at the start, as of a snapshot; the failure detector
             weeds out those that are gone.
 
@@ -107,6 +108,7 @@ class Memberlist:
         user_state: Callable[[bool], bytes] = _no_state,
         accept: Callable[[Node], bool] = _accept_all,
         accept_merge: Callable[[list[Node]], bool] = _accept_all,
+        stream_ping: Callable[[Node], bool] = _accept_all,
         known: Iterable[Node] = (),
     ) -> None:
         if not 0 <= incarnation <= INCARNATION_MAX:
@@ -135,7 +137,7 @@ class Memberlist:
         self._open, self._split = packets.open, packets.split
         self._news = Dissemination(self._core, self._table, packets)
         self._check_meta(meta)
-        self._wire(keyring, entropy, user_state, accept, accept_merge)
+        self._wire(keyring, entropy, user_state, accept, accept_merge, stream_ping)
         self._over = False
         self._leave_timer: Timer | None = None
         self._news.announce_alive(own)
@@ -148,6 +150,7 @@ class Memberlist:
         user_state: Callable[[bool], bytes],
         accept: Callable[[Node], bool],
         accept_merge: Callable[[list[Node]], bool],
+        stream_ping: Callable[[Node], bool],
     ) -> None:
         """Make the parts and tell each whom it may ask."""
         core, table, news = self._core, self._table, self._news
@@ -161,7 +164,7 @@ class Memberlist:
             forgotten=self._forgotten,
         )
         self._detector = FailureDetector(
-            core, table, news, self._membership, self._open_stream_ping
+            core, table, news, self._membership, self._open_stream_ping, stream_ping
         )
         self._exchanges = Exchanges(
             core,
@@ -651,11 +654,9 @@ class Memberlist:
         self._exchanges.stream_ping(probe)
 
     def _tell_own_record(self, to: Address) -> None:
-        try:
-            pack_ip(to[0])
-        except ValueError:
-            return  # a seed given by a host name, which only the driver can resolve
-        self._news.send_plain(to, self._membership.own_message())
+        # A seed's host name only the driver can resolve, and datagrams go to addresses.
+        if is_ip(to[0]):
+            self._news.send_plain(to, self._membership.own_message())
 
     def _leave_timed_out(self, _: object) -> None:
         self._finish(told=self._news.farewell_told)

@@ -52,10 +52,11 @@ CONFLICT_QUIET_TIME = 30.0
 
 @define
 class _Running:
-    """A suspicion and the timer that ends it."""
+    """A suspicion, the timer that ends it, and whether it was prolonged because we slept."""
 
     suspicion: Suspicion
     timer: Timer
+    prolonged: bool = False
 
 
 @define
@@ -331,7 +332,7 @@ class Membership:
         self._core.emit(SuspicionConfirmed(known, evidence))
         self._core.timers.cancel(running.timer)
         if running.suspicion.deadline <= self._core.now:
-            self._expire(known.name)
+            self._declare_dead(known.name)
         else:
             running.timer = self._core.timers.arm(
                 running.suspicion.deadline, self._expire, known.name
@@ -342,7 +343,22 @@ class Membership:
         self._news.announce(claim.node, message)
 
     def _expire(self, name: str) -> None:
-        """Declare a member dead whose time to refute ran out."""
+        """Declare a member dead whose time to refute ran out.
+
+        If we slept meanwhile, its refutation may wait in our own buffers: it gets the least time
+        once more, counted from our waking.
+        """
+        running = self._running[name]
+        suspicion, config = running.suspicion, self._core.config
+        late = self._core.now - suspicion.deadline > config.probe_timeout
+        if late and not config.blame_lateness and not running.prolonged:
+            running.prolonged = True
+            at = self._core.now + suspicion.minimum
+            running.timer = self._core.timers.arm(at, self._expire, name)
+        else:
+            self._declare_dead(name)
+
+    def _declare_dead(self, name: str) -> None:
         suspicion = self._running[name].suspicion
         stats = self._core.stats
         stats.suspicions_expired += 1

@@ -137,6 +137,19 @@ def pack_ip(host: str) -> bytes:
     return packed[12:] if packed.startswith(_MAPPED_PREFIX) and len(packed) == 16 else packed
 
 
+def is_ip(host: str) -> bool:
+    """Tell an IP address from a host name.
+
+    >>> is_ip("::1"), is_ip("localhost")
+    (True, False)
+    """
+    try:
+        pack_ip(host)
+    except ValueError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=65536)
 def unpack_ip(packed: bytes) -> str:
     """Return the canonical text of an IP's 4 or 16 bytes.

@@ -334,7 +334,11 @@ class MessageReceived:
 
 @frozen
 class MessageDelivered:
-    """A reliable message was written to its member's stream, and the stream ended well."""
+    """A reliable message was written to its member's stream, and nothing was said against it.
+
+    The protocol has no receipt: the member closes the stream once it has read the message, and a
+    connection that breaks at that moment looks the same.
+    """
 
     message: int
     to: str

@@ -180,6 +180,10 @@ def test_one_network_is_a_tuple_too() -> None:
             {"datagram_size": 512, "label": bytes(255)},
             "too few for an alive message with its metadata",
         ),
+        (
+            {"frame_size_max": 2048, "streams_buffered_max": 2047},
+            "a frame of that size could never arrive",
+        ),
     ],
 )
 def test_knobs_that_contradict_each_other_are_explained(

@@ -611,6 +611,16 @@ def test_members_too_old_for_stream_pings_get_none() -> None:
     assert a.stats.streams_opened == 0
 
 
+def test_the_application_may_spare_members_the_stream_ping() -> None:
+    spared = {"stream_ping": lambda member: member.name != "c"}
+    a, probe = probing("c", stream_pings=True, options=spared)
+
+    (failed,) = of(ProbeFailed, run(a, probe.at + 1.0))
+
+    assert failed.probe.stream == "off"
+    assert a.stats.streams_opened == 0
+
+
 # --- the buddy system ------------------------------------------------------------------------
 
 

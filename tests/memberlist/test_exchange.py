@@ -922,6 +922,76 @@ def test_whom_the_healer_contacts_is_asked_as_by_a_join_that_nobody_waits_for() 
     assert speech(a) == [CloseStream(4), MemberJoined(node("b"))]
 
 
+@pytest.mark.parametrize("start", range(10))
+def test_some_rounds_of_gossip_after_a_join_somebody_else_is_asked_too(start: int) -> None:
+    """Who joins at the same moment is heard of by gossip only, which misses one now and then."""
+    a = machine("a", seed=start, push_pull_interval=1e6, gossip_interval=0.2, probe_interval=1e6)
+    a.join([address("b")], 0.0)
+    drain(a)
+    a.stream_opened(2, 0.1)
+    tells(a, 2, push_pull(node("b"), node("c"), node("a")), now=0.2)
+
+    line = timeline(a, 1000.0)
+    openings = [at for at, output in line if isinstance(output, OpenStream)]
+
+    assert len(openings) == 1
+    assert 1.2 <= openings[0] <= 2.2
+
+
+def test_a_join_does_not_put_off_a_push_pull_that_is_due_earlier() -> None:
+    changes = {"push_pull_interval": 0.5, "gossip_interval": 0.2, "probe_interval": 1e6}
+    a, unmoved = machine("a", knows="c", **changes), machine("a", knows="c", **changes)
+    a.join([address("b")], 0.0)
+    drain(a)
+    a.stream_opened(2, 0.0)
+    tells(a, 2, push_pull(node("b"), node("a")), now=0.0)
+
+    first, expected = (
+        next(at for at, output in timeline(each, 10.0) if isinstance(output, OpenStream))
+        for each in (a, unmoved)
+    )
+
+    assert first == expected
+
+
+def test_a_join_that_reached_nobody_and_one_without_push_pulls_ask_nobody_else() -> None:
+    a = machine("a", knows="c", push_pull_interval=1e6, probe_interval=1e6)
+    a.join([address("b")], 0.0)
+    a.stream_closed(2, 0.1)
+    quiet = machine("a", knows="c", probe_interval=1e6)
+    quiet.join([address("b")], 0.0)
+    quiet.stream_opened(2, 0.1)
+    tells(quiet, 2, push_pull(node("b"), node("a")), now=0.2)
+    drain(a)
+    drain(quiet)
+
+    assert of(OpenStream, run(a, 1000.0)) == []
+    assert of(OpenStream, run(quiet, 1000.0)) == []
+
+
+def test_all_streams_together_hold_no_more_than_the_limit() -> None:
+    """A stranger could open each of them and never say the rest."""
+    begun = b"\x0a" + (2000).to_bytes(4, "big") + bytes(895)
+    limits = {"streams_buffered_max": 2048, "frame_size_max": 2048}
+    keyed = machine("a", fresh=True, options={"keyring": Keyring([KEY])}, **limits)
+    first, second, third = (accepts(keyed, now=0.0) for _ in range(3))
+    for stream in (first, second, third):
+        keyed.stream_received(stream, begun, 0.1)
+
+    rejections = of(StreamRejected, drain(keyed))
+
+    assert [(each.stream, each.reason) for each in rejections] == [(third, "too-large")]
+    keyed.check_invariants()
+
+    keyed.stream_closed(first, 0.2)
+    fourth = accepts(keyed, now=0.2)
+    keyed.stream_received(fourth, begun, 0.3)
+
+    assert of(StreamRejected, drain(keyed))[0].stream == first
+    assert keyed.stats.rejected["too-large"] == 1
+    keyed.check_invariants()
+
+
 def test_push_pulls_can_be_turned_off_and_need_somebody() -> None:
     assert of(OpenStream, run(machine("a", knows="b", push_pull_interval=0.0), 200.0)) == []
     assert of(OpenStream, run(machine("a", push_pull_interval=30.0), 200.0)) == []

@@ -69,6 +69,19 @@ def test_a_member_that_failed_and_was_forgotten_is_contacted_now_and_then() -> N
     assert a.dump()["remembered"] == ["c"]
 
 
+def test_a_seed_given_by_a_host_name_is_contacted_only_while_we_are_alone() -> None:
+    """Whether a member lives there, only the driver could tell."""
+    seed = ("seed.example", 7946)
+    alone, accompanied = healer(), healer(knows="b")
+    for each in (alone, accompanied):
+        each.join([seed], 0.0)
+        each.stream_closed(2, 0.0)
+        drain(each)
+
+    assert whom(alone, 600.0) == {seed}
+    assert whom(accompanied, 600.0) == set()
+
+
 def test_only_one_of_the_missing_is_contacted_at_a_time() -> None:
     a = healer(knows="bcdef")
     for name in "bcdef":

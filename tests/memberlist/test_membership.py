@@ -406,6 +406,36 @@ def test_a_refutation_that_comes_before_the_late_timer_counts() -> None:
     assert state(a, "c") == (ALIVE, 2)
 
 
+def test_a_suspect_gets_the_least_time_once_more_when_we_slept_through_its_end() -> None:
+    """Its refutation may wait in the buffers of a process that was stopped."""
+    a = listener()
+    hears(a, suspect("c", by="b"), now=1.0)
+
+    a.handle_timeout(5000.0)
+
+    assert of(MemberFailed, drain(a)) == []
+    assert hears(a, alive("c", 2), source="c", now=5000.9) == [MemberRefuted(alive("c", 2), 4999.9)]
+
+
+def test_a_suspect_gets_no_more_time_where_lateness_is_blamed_on_peers() -> None:
+    a = listener(blame_lateness=True)
+    hears(a, suspect("c", by="b"), now=1.0)
+
+    a.handle_timeout(5000.0)
+
+    assert state(a, "c") == (DEAD, 1)
+
+
+def test_more_time_for_a_suspect_is_given_once() -> None:
+    a = listener()
+    hears(a, suspect("c", by="b"), now=1.0)
+
+    a.handle_timeout(5000.0)
+    a.handle_timeout(9000.0)
+
+    assert state(a, "c") == (DEAD, 1)
+
+
 def test_a_newer_suspicion_starts_the_time_anew() -> None:
     """Who is suspected under a newer incarnation refuted the older: SWIM 4.2, Suspect overrides."""
     a = listener()
