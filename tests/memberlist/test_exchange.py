@@ -939,7 +939,11 @@ def test_some_rounds_of_gossip_after_a_join_somebody_else_is_asked_too(start: in
 
 
 def test_a_join_does_not_put_off_a_push_pull_that_is_due_earlier() -> None:
-    changes = {"push_pull_interval": 0.5, "gossip_interval": 0.2, "probe_interval": 1e6}
+    changes: dict[str, Any] = {
+        "push_pull_interval": 0.5,
+        "gossip_interval": 0.2,
+        "probe_interval": 1e6,
+    }
     a, unmoved = machine("a", knows="c", **changes), machine("a", knows="c", **changes)
     a.join([address("b")], 0.0)
     drain(a)
@@ -972,7 +976,7 @@ def test_a_join_that_reached_nobody_and_one_without_push_pulls_ask_nobody_else()
 def test_all_streams_together_hold_no_more_than_the_limit() -> None:
     """A stranger could open each of them and never say the rest."""
     begun = b"\x0a" + (2000).to_bytes(4, "big") + bytes(895)
-    limits = {"streams_buffered_max": 2048, "frame_size_max": 2048}
+    limits: dict[str, Any] = {"streams_buffered_max": 2048, "frame_size_max": 2048}
     keyed = machine("a", fresh=True, options={"keyring": Keyring([KEY])}, **limits)
     first, second, third = (accepts(keyed, now=0.0) for _ in range(3))
     for stream in (first, second, third):
