@@ -235,17 +235,23 @@ BANDS = {
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("name", BANDS)
-def test_serfs_scenarios_stay_within_serfs_own_bands(name: str) -> None:
+def test_serfs_scenarios_stay_within_serfs_own_bands(
+    name: str, pytestconfig: pytest.Config
+) -> None:
+    # Ten seeds, or all forty with `--seeds 40`, which is when the median means something.
     median, worst, worst_pair = BANDS[name]
+    count = max(10, int(pytestconfig.getoption("--seeds")))
+    tolerance = 0.15 if count >= 40 else 0.5
 
-    runs = [scenarios.layout_errors(name, "serf", seed) for seed in range(40)]
+    runs = [scenarios.layout_errors(name, "serf", seed) for seed in range(count)]
 
     means = sorted(mean for mean, _ in runs)
-    print(name, "seeds 0 to 39, mean errors:", means)
-    assert 0.85 * median <= means[20] <= 1.15 * median
-    # The worst of 40 runs is one draw of chance: two of our 40 may be worse than Go's worst.
-    assert sum(mean <= worst for mean in means) >= 38
-    assert sum(pair <= worst_pair for _, pair in runs) >= 38
+    print(name, f"seeds 0 to {count - 1}, mean errors:", means)
+    assert abs(means[count // 2] / median - 1.0) <= tolerance
+    # The worst of 40 runs is one draw of chance: one run in twenty may be worse than Go's worst.
+    beyond = max(1, count // 20)
+    assert sum(mean > worst for mean in means) <= beyond
+    assert sum(pair > worst_pair for _, pair in runs) <= beyond
 
 
 @pytest.mark.simulation
