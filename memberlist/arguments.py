@@ -63,10 +63,13 @@ def check_address(address: Address) -> Address:
 def check_known(node: Node) -> Node:
     """Return a member of an earlier life, which must be one that a peer could have told of.
 
-    The IP comes back in the form in which peers tell it, as of `check_address`.
+    The IP comes back in the form in which peers tell it, as of `check_address`. A record is
+    checked once, however many members share it.
     """
     if not isinstance(node, Node):
         raise TypeError(f"a known member is a Node, not {type(node).__name__}")
+    if node.checked:
+        return node
     host, port = check_seed(node.address)
     meta, versions, incarnation = node.meta, node.versions, node.incarnation
     if not isinstance(node.name, str) or not isinstance(incarnation, int):
@@ -79,9 +82,10 @@ def check_known(node: Node) -> Node:
     if len(check_bytes(versions, "versions")) not in (0, 6):
         raise ValueError(f"a known member's versions are none or six bytes: {node!r}")
     canonical = unpack_ip(node.ip)
-    if canonical == host:
-        return node
-    return Node(node.name, (canonical, port), meta, versions, incarnation, node.state)
+    if canonical != host:
+        node = Node(node.name, (canonical, port), meta, versions, incarnation, node.state)
+    node.checked = True
+    return node
 
 
 def check_time(now: float) -> float:

@@ -8,6 +8,7 @@ Source: SWIM section 4.3 (round robin over a shuffled list); memberlist `state.g
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
@@ -22,7 +23,7 @@ class MemberTable:
     no tick pays for shuffling the whole table.
     """
 
-    __slots__ = ("_cursor", "_gone", "_nodes", "_rng", "_rotation", "_since", "own_name")
+    __slots__ = ("_cursor", "_gone", "_kinds", "_nodes", "_rng", "_rotation", "_since", "own_name")
 
     def __init__(self, own: Node, known: Iterable[Node], rng: Random) -> None:
         self.own_name = own.name
@@ -35,6 +36,8 @@ class MemberTable:
         self._cursor = 0
         # When each member that is not alive came to its state; alive ones need no entry.
         self._since: dict[str, float] = {}
+        # How many members announce which versions, apart those that are alive.
+        self._kinds = Counter((node.versions, node.state is ALIVE) for node in self)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -73,10 +76,32 @@ class MemberTable:
             self._since.pop(name, None)
         elif previous is None or previous.state is not node.state:
             self._since[name] = now
+        if (
+            previous is None
+            or previous.versions is not node.versions
+            or previous.state is not node.state
+        ):
+            self._kinds[node.versions, node.state is ALIVE] += 1
+            if previous is not None:
+                self._uncount(previous)
+
+    def _uncount(self, node: Node) -> None:
+        kind = (node.versions, node.state is ALIVE)
+        self._kinds[kind] -= 1
+        if not self._kinds[kind]:
+            del self._kinds[kind]
+
+    @property
+    def versions(self) -> dict[bytes, bool]:
+        """The distinct versions of all members, and whether one that is alive has them."""
+        found: dict[bytes, bool] = {}
+        for versions, is_alive in self._kinds:
+            found[versions] = is_alive or found.get(versions, False)
+        return found
 
     def remove(self, name: str) -> None:
         """Forget a member; its place in the rotation is given up when it comes round."""
-        del self._nodes[name]
+        self._uncount(self._nodes.pop(name))
         self._since.pop(name, None)
         self._gone.add(name)
         if len(self._gone) > 64 + len(self._nodes):
@@ -173,4 +198,6 @@ class MemberTable:
         assert {name for name in self._rotation if name not in self._nodes} == self._gone
         states = {node.name for node in self if node.state is not ALIVE}
         assert states == set(self._since), "a state without its time"
+        kinds = Counter((node.versions, node.state is ALIVE) for node in self)
+        assert dict(kinds) == dict(self._kinds), "versions miscounted"
         assert all(node.state in (SUSPECT, DEAD, LEFT, ALIVE) for node in self)

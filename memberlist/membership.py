@@ -570,10 +570,10 @@ class Membership:
         alive = {node.versions for node in state.nodes if node.state is ALIVE}
         # In order, as the reason may tell the first that does not fit.
         everyone = {node.versions: None for node in state.nodes}
-        for known in self._table:
-            everyone[known.versions] = None
-            if known.state is ALIVE:
-                alive.add(known.versions)
+        for versions, is_alive in self._table.versions.items():
+            everyone[versions] = None
+            if is_alive:
+                alive.add(versions)
         if reason := verify_protocol(alive, everyone):
             return reason
         if state.join and not self._accept_merge(state.nodes):

@@ -58,6 +58,7 @@ class Node:
     __match_args__ = ("name", "address", "meta", "versions", "incarnation", "state")
     __slots__ = (
         "address",
+        "checked",
         "incarnation",
         "ip",
         "meta",
@@ -89,6 +90,8 @@ class Node:
         # needed. They are functions of the fields above, so sharing them is not sharing state.
         self.wire: bytes | None = None
         self.wire_state: bytes | None = None
+        # Whether the fields were checked since the application made the record (`check_known`).
+        self.checked = False
 
     def replaced(self, *, state: NodeState, incarnation: int) -> Node:
         """Return this record with another state and incarnation."""
