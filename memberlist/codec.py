@@ -1,7 +1,7 @@
 """Messages and their bytes, type byte included: probes, gossip, errors, the compression envelope.
 
 Written as HashiCorp's encoder does: fields in alphabetical order, raw family, nil for no bytes.
-Read liberally (fields.py) but bounded. Knows nothing of packets (packet.py) or streams
+Read liberally (dialect.py) but bounded. Knows nothing of packets (packet.py) or streams
 (streams.py), nor of what a message means.
 
 Gossip arrives many times over, so each distinct message is decoded once: a bounded memo maps its
@@ -24,8 +24,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
-from memberlist.errors import DecodeError
-from memberlist.fields import (
+from memberlist.dialect import (
     NIL,
     U16_MAX,
     U32_MAX,
@@ -39,6 +38,7 @@ from memberlist.fields import (
     take_text,
     take_uint,
 )
+from memberlist.errors import DecodeError
 from memberlist.lzw import compress, decompress
 from memberlist.messages import (
     Ack,
@@ -562,6 +562,11 @@ def decode_nack(data: bytes) -> Nack:
 
 
 # --- errors and compression ------------------------------------------------------------------
+
+
+def encode_user(payload: bytes) -> bytes:
+    """Return the application's bytes as a message of a packet."""
+    return b"\x08" + payload
 
 
 def encode_error(text: str) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import insort
 
 from memberlist.broadcasts import Broadcast, BroadcastQueue, retransmit_limit
-from memberlist.codec import encode_alive
+from memberlist.codec import encode_alive, encode_user
 from memberlist.core import Core
 from memberlist.errors import PayloadTooLarge, QueueFull
 from memberlist.members import MemberTable
@@ -127,7 +127,7 @@ class Dissemination:
             insort(self._priorities, priority, key=lambda value: -value)
         number = self._next_number
         self._next_number += 1
-        superseded = queue.add(b"\x08" + payload, key=key, number=number)
+        superseded = queue.add(encode_user(payload), key=key, number=number)
         if superseded is None:
             self._user_count += 1
         else:

@@ -30,6 +30,7 @@ from memberlist.codec import (
     decode_nack,
     decode_ping,
     encode_alive,
+    encode_user,
 )
 from memberlist.config import Config
 from memberlist.core import Core
@@ -568,7 +569,7 @@ class Memberlist:
             to = check_seed(to)
         if not reliable:
             self._advance(now)
-            self._news.send_plain(to, b"\x08" + payload, node)
+            self._news.send_plain(to, encode_user(payload), node)
             return 0
         if node is None:
             raise ValueError("a reliable message goes to a member's name")

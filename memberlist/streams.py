@@ -32,8 +32,7 @@ from memberlist.codec import (
     encode_node_state,
     known_node_states,
 )
-from memberlist.errors import DecodeError
-from memberlist.fields import (
+from memberlist.dialect import (
     INT_MAX,
     Extent,
     decode_fields,
@@ -41,6 +40,7 @@ from memberlist.fields import (
     take_bool,
     take_uint,
 )
+from memberlist.errors import DecodeError
 from memberlist.messages import MessageType, PushPull, StreamMessage, UserMessage
 from memberlist.node import Node
 from memberlist.packet import label_header

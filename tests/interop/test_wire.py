@@ -33,8 +33,8 @@ from memberlist.codec import (
     encode_ping,
     encode_suspect,
 )
+from memberlist.dialect import encode_uint
 from memberlist.errors import DecodeError
-from memberlist.fields import encode_uint
 from memberlist.lzw import compress, decompress
 from memberlist.messages import (
     Ack,

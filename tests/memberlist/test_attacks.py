@@ -26,7 +26,7 @@ from memberlist import (
     StreamRejected,
 )
 from memberlist.codec import encode_compressed, encode_node_state, encode_ping
-from memberlist.fields import encode_raw, encode_uint
+from memberlist.dialect import encode_raw, encode_uint
 from memberlist.node import ALIVE
 from memberlist.packet import encode_compound
 from tests.memberlist.vocabulary import (

@@ -28,8 +28,8 @@ from memberlist.codec import (
     encode_suspect,
     intern,
 )
+from memberlist.dialect import MESSAGE_SIZE_MAX, encode_raw, encode_uint
 from memberlist.errors import DecodeError
-from memberlist.fields import MESSAGE_SIZE_MAX, encode_raw, encode_uint
 from memberlist.lzw import compress
 from memberlist.messages import Ack, Dead, ErrorReply, IndirectPing, Nack, Ping, Suspect
 from memberlist.node import ALIVE, DEAD, LEFT, NAME_SIZE_MAX, SUSPECT, Address, Node

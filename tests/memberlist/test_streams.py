@@ -17,8 +17,8 @@ from memberlist.codec import (
     encode_ping,
     known_node_states,
 )
+from memberlist.dialect import encode_uint
 from memberlist.errors import DecodeError
-from memberlist.fields import encode_uint
 from memberlist.messages import Ack, ErrorReply, Ping, PushPull, StreamMessage, UserMessage
 from memberlist.node import ALIVE, DEAD, LEFT, SUSPECT, Node
 from memberlist.packet import label_header

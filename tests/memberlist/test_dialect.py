@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberlist.errors import DecodeError
-from memberlist.fields import (
+from memberlist.dialect import (
     INT_MAX,
     MESSAGE_SIZE_MAX,
     U16_MAX,
@@ -22,6 +21,7 @@ from memberlist.fields import (
     take_text,
     take_uint,
 )
+from memberlist.errors import DecodeError
 
 VALUES = st.recursive(
     st.none()
