@@ -399,16 +399,16 @@ def _state_of(fields: Fields) -> Node:
 
 def encode_ping(sequence: int, node: str, source: Address | None, source_name: str) -> bytes:
     """Return a ping; without `source` or `source_name` their fields are left out."""
-    head, tail = _ping_frame(node, source, source_name)
-    return head + encode_uint(sequence) + tail
+    sources, tail = _source_fields(source, source_name)
+    return _ping_head(node, sources) + encode_uint(sequence) + tail
 
 
 @lru_cache(maxsize=MEMO_SIZE)
-def _ping_frame(node: str, source: Address | None, source_name: str) -> tuple[bytes, bytes]:
-    count, tail = _source_fields(source, source_name)
-    return b"\x00" + bytes([0x82 + count]) + b"\xa4Node" + encode_text(node) + b"\xa5SeqNo", tail
+def _ping_head(node: str, sources: int) -> bytes:
+    return b"\x00" + bytes([0x82 + sources]) + b"\xa4Node" + encode_text(node) + b"\xa5SeqNo"
 
 
+@lru_cache(maxsize=MEMO_SIZE)
 def _source_fields(source: Address | None, source_name: str) -> tuple[int, bytes]:
     """Return how many of a probe's source fields are told, and their bytes but for the target."""
     fields = []
@@ -468,7 +468,8 @@ def _decode_ping(data: bytes) -> Ping:
     # One number of fields only, so that a head fits every tail. Small ones only: see the memos.
     usual = ping.source_name and len(ping.node) < 32 and len(data) <= _PING_KEY_SIZE_MAX
     if source is not None and usual:
-        head, tail = _ping_frame(ping.node, source, ping.source_name)
+        sources, tail = _source_fields(source, ping.source_name)
+        head = _ping_head(ping.node, sources)
         if data == head + encode_uint(ping.sequence) + tail:
             _ping_heads.put(head, ping.node)
             _ping_tails.put(tail, (source, ping.source_name))
