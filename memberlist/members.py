@@ -162,7 +162,7 @@ class MemberTable:
             node = get(name)
             if node is None or (node.state is not ALIVE and (also is None or not also(node))):
                 continue
-            if name not in (self.own_name, exclude):
+            if name != self.own_name and name != exclude:  # noqa: PLR1714 - no tuple a draw
                 chosen[name] = node
                 if len(chosen) == k:
                     return list(chosen.values())
