@@ -184,7 +184,9 @@ class Coordinate:
             raise DecodeError(f"the ping version is {payload[0]}, not {PING_VERSION}")
         if len(payload) > PAYLOAD_BYTES_MAX:
             raise DecodeError(f"the payload is longer than {PAYLOAD_BYTES_MAX} bytes")
-        unpacker = msgpack.Unpacker(raw=False)
+        # The bound is also one on what lists and maps claim to hold: without it msgpack sets
+        # memory aside for a hundred million items at each of hundreds of nested headers.
+        unpacker = msgpack.Unpacker(raw=False, max_buffer_size=PAYLOAD_BYTES_MAX)
         unpacker.feed(payload[1:])
         try:
             fields = unpacker.unpack()
