@@ -61,7 +61,8 @@ class Peers:
             datacenter: Name of the place that `datacenters` counts it for.
 
         Raises:
-            InvalidCoordinate: It is of another space or dimensions, or not finite.
+            InvalidCoordinate: It is of another space or dimensions, not finite, or has a
+                negative height.
         """
         if coordinate is not None:
             self._check(coordinate)
@@ -75,6 +76,9 @@ class Peers:
             raise InvalidCoordinate(Rejection.DIMENSIONS)
         if not coordinate.is_finite:
             raise InvalidCoordinate(Rejection.NOT_FINITE)
+        # Else a liar would be the nearest peer of everybody, at less than zero seconds.
+        if coordinate.height < 0.0:
+            raise InvalidCoordinate(Rejection.HEIGHT_RANGE)
 
     def remove(self, peer: str) -> None:
         """Forget a peer; an unknown one is ignored."""

@@ -16,9 +16,10 @@ from vivaldi.coordinate import Coordinate
 class Publisher:
     """Decides for one node which of its coordinates to publish.
 
-    A coordinate is published when it moved by more than `distance_min` and by more than
-    `share` of its norm (its typical distance to others, as the default profile keeps the
-    centroid at the origin), or when its error changed by half of itself and 0.05.
+    A coordinate is published when it moved (vector, height and adjustment together) by more
+    than `distance_min` and by more than `share` of its norm (its typical distance to others,
+    as the default profile keeps the centroid at the origin), or when its error changed by half
+    of itself and 0.05.
 
     Args:
         share: Of the norm; > 0. The estimates of others are off by this much more at most.
@@ -51,7 +52,7 @@ class Publisher:
         """
         last = self.published
         if last is not None and last.is_compatible_with(coordinate):
-            moved = last.displacement_to(coordinate)
+            moved = last.displacement_to(coordinate) + abs(coordinate.adjustment - last.adjustment)
             learned = abs(coordinate.error - last.error)
             if (
                 moved <= self._distance_min or moved <= self._share * last.norm
