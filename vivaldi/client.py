@@ -6,6 +6,8 @@ nothing of time, of the network, or of other peers' coordinates (`Peers` keeps t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from vivaldi.config import Config, Profile
@@ -14,7 +16,7 @@ from vivaldi.errors import InvalidCoordinate, Rejection, SampleRejected
 from vivaldi.memory import Memory, aged
 from vivaldi.serf_rule import SerfRule
 from vivaldi.stats import Stats
-from vivaldi.steady_rule import SteadyRule
+from vivaldi.steady_rule import SteadyRule, check_ranges
 
 BAND_FACTOR = 1.6
 """Errors on either side of an estimate that cover four fifths of PlanetLab's pairs."""
@@ -77,11 +79,16 @@ class Client:
         The band covers the true round trip time of at least four fifths of the pairs on
         PlanetLab. It says nothing of whether the peer can be reached.
 
+        Args:
+            other: The coordinate of a peer; an error out of range counts as the largest.
+
         Raises:
             IncompatibleCoordinates: `other` belongs to another space.
         """
         own = self._rule.coordinate
-        return confidence_band(own.distance_to(other), own.error, other.error, factor=BAND_FACTOR)
+        unsure = self.config.error_max
+        other_error = other.error if 0.0 <= other.error <= unsure else unsure
+        return confidence_band(own.distance_to(other), own.error, other_error, factor=BAND_FACTOR)
 
     def update(self, peer: str, other: Coordinate, rtt: float) -> Coordinate:
         """Move by one sample: a peer, the coordinate it claims, the round trip measured.
@@ -103,7 +110,7 @@ class Client:
         rule = self._rule
         try:
             if len(other.vector) != self._dimensions or other.space != self._space:
-                self._refuse(other)
+                self._check_space(other)
             coordinate = rule.update(peer, other, rtt)
         except SampleRejected as rejected:
             self.stats.rejected[rejected.reason] += 1
@@ -114,8 +121,8 @@ class Client:
             stats.zero_rtts += 1
         return coordinate
 
-    def _refuse(self, other: Coordinate) -> None:
-        """Raise `InvalidCoordinate` for a coordinate of another space or other dimensions."""
+    def _check_space(self, other: Coordinate) -> None:
+        """Raise `InvalidCoordinate` if `other` is of another space or other dimensions."""
         if other.space != self._space:
             raise InvalidCoordinate(Rejection.SPACE)
         if len(other.vector) != self._dimensions:
@@ -127,13 +134,17 @@ class Client:
         Raises:
             InvalidCoordinate: It is of another space or out of range.
         """
+        self._check_own(coordinate, self._rule.check)
+        self._rule.replace(coordinate)
+
+    def _check_own(self, own: Coordinate, check_fields: Callable[[Coordinate], None]) -> None:
+        """Raise and count `InvalidCoordinate` unless `own` may become the node's coordinate."""
         try:
-            self._refuse(coordinate)
-            self._rule.check(coordinate)
+            self._check_space(own)
+            check_fields(own)
         except SampleRejected as rejected:
             self.stats.rejected[rejected.reason] += 1
             raise
-        self._rule.replace(coordinate)
 
     def forget(self, peer: str) -> None:
         """Drop the round trip times of a peer that has left; unknown ones are ignored."""
@@ -146,8 +157,9 @@ class Client:
     def restore(self, memory: Memory, *, age: float) -> None:
         """Continue from what `export` returned before a restart.
 
-        The coordinate's confidence is capped and falls with its age, so that a bad state
-        does not survive; round trip times are dropped when they are too old.
+        The ranges are checked as the default profile does it, in Serf's profile too; then the
+        coordinate's confidence is capped and falls with its age. So a bad state does not
+        survive. Round trip times are dropped when they are too old.
 
         Args:
             memory: What was exported.
@@ -158,7 +170,9 @@ class Client:
             ValueError: `age` is negative or not finite.
         """
         younger = aged(memory, age=age, error_max=self.config.error_max)
-        self.set_coordinate(younger.coordinate)
+        # Before it is aged, as the cap on confidence would hide an error out of range.
+        self._check_own(memory.coordinate, partial(check_ranges, config=self.config))
+        self._rule.replace(younger.coordinate)
         self._rule.filters.restore(younger.round_trips, self.config.rtt_max)
 
     def check_invariants(self) -> None:
@@ -166,6 +180,9 @@ class Client:
         own = self.coordinate
         assert len(own.vector) == self._dimensions
         assert own.is_finite, own
-        assert 0.0 <= own.error <= self.config.error_max, own
-        assert own.height >= self.config.height_min, own
+        if self.config.profile is Profile.STEADY:
+            # In Serf's profile, as in Serf, a peer's negative error can drive any field anywhere.
+            check_ranges(own, self.config)
+            check_ranges(self.working, self.config)
+            assert own.height >= self.config.height_min, own
         assert self.peers_known <= self.config.peers_max

@@ -1,7 +1,7 @@
 """What a node remembers over a restart: its coordinate and recent round trip times.
 
 Serf once wrote coordinates into its snapshot and stopped (serf #489), as a bad one survived
-every restart. Hence three rules: what is restored is validated like a peer's, it is never
+every restart. Hence three rules: what is restored must be within its ranges, it is never
 trusted more than a half-settled node's, and less the older it is.
 """
 
@@ -56,7 +56,7 @@ class Memory:
         if not isinstance(fields, Mapping) or not isinstance(fields.get("Space"), str):
             raise DecodeError("a memory is a map of Coordinate, Space and RoundTrips")
         round_trips = fields.get("RoundTrips")
-        if not isinstance(round_trips, Sequence):
+        if not isinstance(round_trips, Sequence) or isinstance(round_trips, str | bytes):
             raise DecodeError("RoundTrips is not a list")
         return cls(
             Coordinate.from_json(fields.get("Coordinate"), space=fields["Space"]),

@@ -92,6 +92,21 @@ CENTRING_REACH = 10.0
 """Centring takes peers at most this many round trips away at face value."""
 
 
+def check_ranges(other: Coordinate, config: Config) -> None:
+    """Raise `InvalidCoordinate` unless every field of `other` is finite and within its range."""
+    longest = config.rtt_max
+    if not other.is_finite:
+        raise InvalidCoordinate(Rejection.NOT_FINITE)
+    if not 0.0 <= other.error <= config.error_max:
+        raise InvalidCoordinate(Rejection.ERROR_RANGE)
+    if not 0.0 <= other.height <= longest:
+        raise InvalidCoordinate(Rejection.HEIGHT_RANGE)
+    if not -longest <= other.adjustment <= longest:
+        raise InvalidCoordinate(Rejection.ADJUSTMENT_RANGE)
+    if not length(other.vector) <= REACH * longest:
+        raise InvalidCoordinate(Rejection.VECTOR_RANGE)
+
+
 class SteadyRule:
     """The state of one node: working and published coordinate, latency filters."""
 
@@ -133,17 +148,7 @@ class SteadyRule:
 
     def check(self, other: Coordinate) -> None:
         """Raise `InvalidCoordinate` unless every field is finite and within its range."""
-        longest = self._config.rtt_max
-        if not other.is_finite:
-            raise InvalidCoordinate(Rejection.NOT_FINITE)
-        if not 0.0 <= other.error <= self._config.error_max:
-            raise InvalidCoordinate(Rejection.ERROR_RANGE)
-        if not 0.0 <= other.height <= longest:
-            raise InvalidCoordinate(Rejection.HEIGHT_RANGE)
-        if not -longest <= other.adjustment <= longest:
-            raise InvalidCoordinate(Rejection.ADJUSTMENT_RANGE)
-        if not length(other.vector) <= self._vector_max:
-            raise InvalidCoordinate(Rejection.VECTOR_RANGE)
+        check_ranges(other, self._config)
 
     def update(self, peer: str, other: Coordinate, rtt: float) -> Coordinate:
         """Move by one sample of the same space and dimensions; returns the new coordinate."""
@@ -180,11 +185,15 @@ class SteadyRule:
             factor = force / distance
             self._vector = stepped(self._vector, apart, factor, other.vector, pull)
             height = self._height + (self._height + other_height) * factor
+            # A peer's negative adjustment can ask for more than any peer would accept.
+            height = height if height < rtt_max else rtt_max
             self._height = height if height > config.height_min else config.height_min
         else:
             apart = random_direction(len(apart), self._rng)
             self._vector = stepped(self._vector, apart, force, other.vector, pull)
-        if outlying + rtt_max > self._vector_max and length(self._vector) > self._vector_max:
+        # A step ends at most three rtt_max from the peer (two heights and its adjustment, all
+        # claimed and as large as may be); half of one more is left for the pull.
+        if outlying > (REACH - 3.5) * rtt_max and length(self._vector) > self._vector_max:
             self._stats.resets += 1
             self._reset()
             return self.coordinate
