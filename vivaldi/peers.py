@@ -49,7 +49,7 @@ class Peers:
         return peer in self._coordinates
 
     def get(self, peer: str) -> Coordinate | None:
-        """Return the coordinate of `peer`, None if unknown."""
+        """Return the coordinate of `peer`, None if it or the peer is unknown."""
         return self._coordinates.get(peer)
 
     def put(self, peer: str, coordinate: Coordinate | None, *, datacenter: str = "") -> None:
@@ -58,7 +58,8 @@ class Peers:
         Args:
             peer: Name of the peer.
             coordinate: Its coordinate, None if it is unknown.
-            datacenter: Name of the place that `datacenters` counts it for.
+            datacenter: Name of the place that `datacenters` counts it for; replaced too, so
+                repeat it with each new coordinate.
 
         Raises:
             InvalidCoordinate: It is of another space or dimensions, not finite, or has a

@@ -1,5 +1,8 @@
 """When a coordinate is worth publishing: only when it changed so much that others care.
 
+Published here means told to a directory, such as Consul's catalogue; peers get
+`Client.coordinate` with each answer anyway, and need none of this.
+
 Owns the coordinate that was last published and the rule of significant change. A gossip of
 each update costs a cluster more than the coordinates are worth (consul #5874, consul-esm #214).
 

@@ -80,7 +80,8 @@ REACH = 4.0
 """Vectors longer than this many times rtt_max are refused, and made anew if one's own."""
 
 FOLLOWED_SAMPLES = 20
-"""The published coordinate follows by at most this number over the samples since the start."""
+"""Divided by the samples since the start: the largest share of the way to the working coordinate
+that the published one goes in one step."""
 
 SAMPLES_MAX = 400
 """Samples since the start are counted to here; each one while lost takes `FOLLOWED_SAMPLES` off."""
@@ -108,7 +109,12 @@ def check_ranges(other: Coordinate, config: Config) -> None:
 
 
 class SteadyRule:
-    """The state of one node: working and published coordinate, latency filters."""
+    """The state of one node: working and published coordinate, latency filters.
+
+    Attributes:
+        coordinate: The published one, which peers are told.
+        filters: What is remembered of each peer.
+    """
 
     def __init__(self, config: Config, rng: Random, stats: Stats) -> None:
         self._config = config
@@ -178,7 +184,7 @@ class SteadyRule:
         share = TYPICAL_SHARE if self._samples > 8 else 1.0 / (self._samples + 1.0)
         typical = self._typical = self._typical + share * (rtt - self._typical)
         larger = rtt if rtt > estimate else estimate
-        step, trust = self._step(other_error, rtt, abs(rtt - estimate), typical)
+        step, trust = self._learn(other_error, rtt, abs(rtt - estimate), typical)
         force = step * (rtt - estimate)
         pull = self._pull(outlying, larger) if trust > 0.5 else 0.0
         if size > SAME_PLACE:
@@ -214,10 +220,10 @@ class SteadyRule:
             pull *= CENTRING_REACH * larger / outlying
         return pull
 
-    def _step(
+    def _learn(
         self, other_error: float, rtt: float, residual: float, typical: float
     ) -> tuple[float, float]:
-        """Learn from a sample; return the share of its residual to move by, and the trust in it.
+        """Update the own error; return the share of the residual to move by, and the trust.
 
         Args:
             other_error: What the peer claims; within its range.
