@@ -23,13 +23,14 @@ class LatencyFilters:
         peers_max: Peers remembered; >= 1.
     """
 
-    __slots__ = ("_rank", "_samples", "peers_max", "percentile", "window")
+    __slots__ = ("_is_median_of_three", "_rank", "_samples", "peers_max", "percentile", "window")
 
     def __init__(self, window: int, percentile: float, peers_max: int) -> None:
         self.window = window
         self.percentile = percentile
         self.peers_max = peers_max
         self._rank = int(window * percentile)
+        self._is_median_of_three = window == 3 and self._rank == 1
         # Invariant: 1 <= len(samples) <= window for each peer, oldest first.
         self._samples: dict[str, list[float]] = {}
 
@@ -52,14 +53,24 @@ class LatencyFilters:
         >>> [filters.push("alice", rtt) for rtt in (0.201, 0.200, 0.207, 1.9, 0.203)]
         [0.201, 0.201, 0.201, 0.207, 0.207]
         """
-        samples = self._samples.get(peer)
-        if samples is None:
+        try:
+            samples = self._samples[peer]
+        except KeyError:
             if self.window < 1:
                 return rtt
             if len(self._samples) >= self.peers_max:
                 del self._samples[next(iter(self._samples))]
             self._samples[peer] = [rtt]
             return rtt
+        if self._is_median_of_three and len(samples) == 3:
+            # Serf's filter, once it is full: a third of the time that sorting takes.
+            _, a, b = samples
+            samples[0], samples[1], samples[2] = a, b, rtt
+            if a > b:
+                a, b = b, a
+            if rtt >= b:
+                return b
+            return rtt if rtt > a else a  # noqa: FURB136 - `max` would take twice as long
         samples.append(rtt)
         held = len(samples)
         if held <= self.window:

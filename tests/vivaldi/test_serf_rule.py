@@ -97,6 +97,42 @@ def test_an_update_is_a_spring_and_then_gravity(dimensions: int) -> None:
     assert (state.vector, state.height) == (settled.vector, settled.height)
 
 
+EXTREME = (0.0, -0.0, 1e-7, -1e-7, 1e-3, 0.5, -0.5, 2.0, 1e9, -1e9, 1e155, 1e300, -1e300)
+EVERYDAY = (0.001, 0.01, -0.01, 0.02, -0.02, 0.05)
+
+
+class East(Random):
+    """Whose random directions are all the first axis."""
+
+    def random(self) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize("extremes", [0.0, 0.02, 0.3])
+@pytest.mark.parametrize("changes", [{}, {"gravity_rho": 1e-3, "adjustment_window": 0}])
+def test_eight_dimensions_written_out_are_the_general_rule(
+    extremes: float, changes: dict[str, Any]
+) -> None:
+    # A ninth dimension of zeros changes no bit, but takes the general way.
+    rng = Random(1)
+    eight = Client(attrs.evolve(Config.serf(), **changes), rng=East())
+    nine = Client(attrs.evolve(Config.serf(dimensions=9), **changes), rng=East())
+
+    for number in range(3000):
+        fields = [rng.choice(EXTREME if rng.random() < extremes else EVERYDAY) for _ in range(11)]
+        here = Coordinate(tuple(fields[:8]), fields[8], fields[9], fields[10])
+        there = Coordinate((*here.vector, 0.0), fields[8], fields[9], fields[10])
+        if number % 50 == 0:
+            eight.set_coordinate(here)
+            nine.set_coordinate(there)
+            continue
+        rtt = rng.choice([0.0, 1e-7, 0.01, 0.05, 0.06, 10.0])
+        state = numbers(eight.update(f"peer-{number % 5}", here, rtt))
+        general = numbers(nine.update(f"peer-{number % 5}", there, rtt))
+        assert state == general[:8] + general[9:], number
+    assert eight.stats.resets == nine.stats.resets
+
+
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 8, 9])
 def test_nodes_on_one_spot_part_in_a_random_direction(dimensions: int) -> None:
     node = client(Config.serf(dimensions=dimensions))
@@ -210,7 +246,7 @@ def test_a_sure_node_is_frozen_as_in_serf() -> None:
 def test_distances_overflow_as_durations_do() -> None:
     assert truncated(12.345678901234) == 12.345678901
     assert truncated(9.3e9) == OVERFLOWN
-    assert truncated(float("inf")) == OVERFLOWN
+    assert truncated(float("inf")) == truncated(-9.3e9) == truncated(-1e300) == OVERFLOWN
     assert pytest.approx(-9223372036.854776) == OVERFLOWN
 
 
