@@ -115,6 +115,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "circle_with_height",
         "clusters",
         "coverage",
+        "drift",
         "grid",
         "internet",
         "line",

@@ -38,6 +38,7 @@ __all__ = [
     "circle_with_height",
     "clusters",
     "coverage",
+    "drift",
     "grid",
     "internet",
     "line",
@@ -193,11 +194,7 @@ def line(nodes: int, spacing: float) -> Matrix:
 
 
 def grid(side: int, spacing: float) -> Matrix:
-    """Return `side` x `side` nodes on a square grid, `spacing` seconds apart.
-
-    Two nodes a side, placed away from the origin with `Client.set_coordinate`, show how a
-    whole map drifts.
-    """
+    """Return `side` x `side` nodes on a square grid, `spacing` seconds apart."""
     points = [(i // side * spacing, i % side * spacing) for i in range(side * side)]
     return _between(points, [0.0] * len(points))
 
@@ -266,6 +263,23 @@ def internet(nodes: int, rng: Random) -> Matrix:
             cable = dist(places[i], places[j]) * 6371.0 / 66.0e3
             rows[i][j] = rows[j][i] = cable * rng.uniform(1.0, 1.3) + access[i] + access[j]
     return Matrix(tuple([tuple(row) for row in rows]), tuple(labels))
+
+
+def drift(side: float) -> tuple[Matrix, tuple[tuple[float, float], ...]]:
+    """Return four nodes on a square of `side` seconds, and where in the plane they start.
+
+    They start beside the origin, two of them on one spot. Whatever the corners do to part
+    and to settle, nothing that they measure says where the square lies, so it drifts:
+    compare `centroid` after many rounds.
+
+    Source: serf/coordinate, TestPerformance_Drift.
+
+    >>> square, places = drift(0.5)
+    >>> (square.truth(0, 1), places[1])
+    (0.5, (0.0, 0.5))
+    """
+    corners = ((0.0, 0.0), (0.0, side), (side, side), (side, 0.0))
+    return _between(corners, [0.0] * 4), (*corners[:3], corners[2])
 
 
 class Simulation:

@@ -28,6 +28,7 @@ from vivaldi.testing import (
     circle_with_height,
     clusters,
     coverage,
+    drift,
     grid,
     line,
     parse_matrix,
@@ -219,21 +220,9 @@ def square_drift(profile: str, seed: int) -> tuple[float, float]:
     Four nodes on a square of 0.5 s, placed in the first quadrant, two of them on one spot.
     First after 1000 rounds, then after 10,000 more.
     """
-    side = 0.5
-    diagonal = 2.0**0.5 * side
-    model = Matrix(
-        (
-            (0.0, side, diagonal, side),
-            (side, 0.0, side, diagonal),
-            (diagonal, side, 0.0, side),
-            (side, diagonal, side, 0.0),
-        )
-    )
-    config = profiles(2)[profile]
-    simulation = simulate(model, config, seed)
-    for client, place in zip(
-        simulation.clients, ((0.0, 0.0), (0.0, side), (side, side), (side, side)), strict=True
-    ):
+    model, places = drift(0.5)
+    simulation = simulate(model, profiles(2)[profile], seed)
+    for client, place in zip(simulation.clients, places, strict=True):
         client.set_coordinate(Coordinate(place))
 
     def middle() -> float:

@@ -16,6 +16,7 @@ from vivaldi.testing import (
     circle_with_height,
     clusters,
     coverage,
+    drift,
     grid,
     internet,
     line,
@@ -59,6 +60,14 @@ def test_the_layouts_have_the_distances_of_their_names() -> None:
     assert [circle.truth(0, i) for i in range(5)] == pytest.approx([0.0, 0.2, 0.2, 0.2, 0.2])
     assert circle.truth(1, 3) == pytest.approx(0.2)
     assert circle.truth(2, 2) == 0.0
+
+
+def test_the_drifting_square_starts_beside_the_origin_with_two_nodes_on_one_spot() -> None:
+    square, places = drift(0.5)
+
+    assert [square.truth(0, i) for i in range(4)] == pytest.approx([0.0, 0.5, 0.5 * 2**0.5, 0.5])
+    assert places == ((0.0, 0.0), (0.0, 0.5), (0.5, 0.5), (0.5, 0.5))
+    assert square.size == len(places)
 
 
 def test_random_round_trips_are_symmetric_and_not_negative() -> None:
