@@ -25,6 +25,8 @@ Fields: TypeAlias = Mapping[bytes, object]
 #: Largest map that is decoded at once, in bytes. Objects take up to a hundred times their
 #: encoding (an empty map is one byte on the wire), so this bounds what a bomb may allocate.
 MESSAGE_SIZE_MAX = 131072
+#: Most elements of a map or an array: what a header may claim before its elements are there.
+ELEMENTS_MAX = 1024
 
 U16_MAX = 2**16 - 1
 U32_MAX = 2**32 - 1
@@ -88,7 +90,11 @@ def decode_fields(data: bytes, *, exact: bool = False) -> Fields:
     if len(data) > MESSAGE_SIZE_MAX:
         raise DecodeError("too-large", f"a message of {len(data)} bytes")
     try:
-        value = msgpack.unpackb(data, raw=True)
+        # Older versions of msgpack make room for as many elements as a header claims, at each
+        # level of nesting; no field of ours has so many.
+        value = msgpack.unpackb(
+            data, raw=True, max_array_len=ELEMENTS_MAX, max_map_len=ELEMENTS_MAX
+        )
     except msgpack.ExtraData as extra:
         if exact:
             raise DecodeError("malformed", "bytes behind the fields") from None

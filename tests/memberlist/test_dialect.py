@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberlist.dialect import (
+    ELEMENTS_MAX,
     INT_MAX,
     MESSAGE_SIZE_MAX,
     U16_MAX,
@@ -113,6 +114,18 @@ def test_bytes_behind_the_fields_are_ignored_unless_one_value_is_asked_for() -> 
 def test_what_is_not_a_map_is_malformed(data: bytes) -> None:
     with pytest.raises(DecodeError, match="malformed"):
         decode_fields(data)
+
+
+@pytest.mark.parametrize("elements", [ELEMENTS_MAX, ELEMENTS_MAX + 1])
+def test_no_more_elements_are_built_than_the_limit(elements: int) -> None:
+    """A header may claim what never comes, and some versions of msgpack make room for it."""
+    data = msgpack.packb({b"Unknown": [0] * elements})
+
+    if elements <= ELEMENTS_MAX:
+        assert decode_fields(data) == {b"Unknown": [0] * elements}
+    else:
+        with pytest.raises(DecodeError, match="malformed"):
+            decode_fields(data)
 
 
 def test_a_message_above_the_limit_is_not_built() -> None:
