@@ -39,6 +39,7 @@ _LAYERS: Final = frozenset((_COMPOUND, _COMPRESS))
 _HAS_CRC: Final = MessageType.HAS_CRC.value
 _HAS_LABEL: Final = MessageType.HAS_LABEL.value
 _LENGTHS: Final = tuple(struct.Struct(f">{count}H") for count in range(256))
+_COMPOUND_HEADS: Final = tuple(bytes((_COMPOUND, count)) for count in range(COMPOUND_PARTS_MAX + 1))
 
 
 @frozen
@@ -284,7 +285,7 @@ def encode_compound(parts: Sequence[bytes]) -> bytes:
         lengths = _LENGTHS[count].pack(*map(len, parts))
     except struct.error:
         raise ValueError("a part exceeds 65535 bytes") from None
-    return b"".join((b"\x07", bytes((count,)), lengths, *parts))
+    return b"".join((_COMPOUND_HEADS[count], lengths, *parts))
 
 
 def decode_compound(body: bytes) -> tuple[list[bytes], int]:
