@@ -8,18 +8,21 @@ for the pairs that never spoke: 120 nodes have 7,140 pairs, and each node pinged
     python examples/coordinates.py                      # an internet-like model
     python examples/coordinates.py --matrix rtts.txt    # measured round trips, milliseconds
 
-The table compares the default profile with Serf's. The picture, an SVG file for any browser,
-shows where the nodes came to lie and how fast their estimates became right.
+The table compares the default profile with Serf's. The picture shows where the nodes came to
+lie and how fast their estimates became right; it needs the extra `examples`.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-from math import log10, sqrt
+import sys
 from pathlib import Path
 from random import Random
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 from vivaldi import Client, Config, Coordinate
 from vivaldi.testing import (
@@ -34,11 +37,11 @@ from vivaldi.testing import (
     relative_errors,
 )
 
-COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#a463f2")
+COLOURS = ("#4269d0", "#efb118", "#e2553d", "#54b399", "#a463f2", "#97bbf5")
 PROFILES = {"default": Config(), "serf": Config.serf()}
-PROFILE_COLOURS = {"default": "#3ca951", "serf": "#ff725c"}
+PROFILE_COLOURS = {"default": "#2a7f3f", "serf": "#d9602b"}
 
-Point = tuple[float, float]
+Curve = list[tuple[int, float]]
 
 
 def read_matrix(path: Path) -> Matrix:
@@ -47,9 +50,7 @@ def read_matrix(path: Path) -> Matrix:
     return parse_matrix((gzip.decompress(data) if path.suffix == ".gz" else data).decode())
 
 
-def run(
-    model: LatencyModel, config: Config, rounds: int, seed: int
-) -> tuple[Simulation, list[tuple[int, float]]]:
+def run(model: LatencyModel, config: Config, rounds: int, seed: int) -> tuple[Simulation, Curve]:
     """Run one profile; return the simulation and the median error after chosen rounds."""
     simulation = Simulation(
         model, lambda node: Client(config, rng=Random(f"{seed} {node}")), rng=Random(seed)
@@ -77,101 +78,113 @@ def report(name: str, simulation: Simulation, rounds: int) -> str:
     )
 
 
-def flattened(coordinates: list[Coordinate]) -> list[Point]:
-    """Return the two directions in which the vectors differ most (principal components)."""
-    size, dimensions = len(coordinates), coordinates[0].dimensions
-    middle = [sum(c.vector[k] for c in coordinates) / size for k in range(dimensions)]
-    rows = [[c.vector[k] - middle[k] for k in range(dimensions)] for c in coordinates]
-    columns = []
-    for _ in range(2):
-        axis = [1.0 + k for k in range(dimensions)]
-        for _ in range(100):
-            shares = [sum(x * a for x, a in zip(row, axis, strict=True)) for row in rows]
-            axis = [
-                sum(s * row[k] for s, row in zip(shares, rows, strict=True))
-                for k in range(dimensions)
-            ]
-            norm = sqrt(sum(a * a for a in axis)) or 1.0
-            axis = [a / norm for a in axis]
-        column = [sum(x * a for x, a in zip(row, axis, strict=True)) for row in rows]
-        rows = [
-            [x - c * a for x, a in zip(row, axis, strict=True)]
-            for row, c in zip(rows, column, strict=True)
-        ]
-        columns.append(column)
-    return list(zip(columns[0], columns[1], strict=True))
+def flattened(coordinates: list[Coordinate]) -> list[list[float]]:
+    """Return x and y of each node, in ms: the two directions in which vectors differ most."""
+    import numpy as np  # noqa: PLC0415 - comes with matplotlib
+
+    vectors = np.array([coordinate.vector for coordinate in coordinates]) * 1e3
+    vectors -= vectors.mean(axis=0)
+    _, _, directions = np.linalg.svd(vectors)
+    # Principal components have no sign: let node 0 lie at the upper right in every picture.
+    points = vectors @ directions[:2].T
+    flat: list[list[float]] = (points * np.where(points[0] < 0.0, -1.0, 1.0)).tolist()
+    return flat
 
 
-def text(x: float, y: float, words: str, size: int = 13, extra: str = "") -> str:
-    """Return an SVG text."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" {extra}>{escape(words)}</text>'
+def typical(simulation: Simulation) -> int:
+    """Return the one of the far half of the nodes whose distance to node 0 is as wrong as most."""
+    coordinates, model = simulation.coordinates, simulation.model
+    others = sorted(range(1, model.size), key=lambda i: model.truth(0, i))
+    far = others[len(others) // 2 :]
+    errors = {i: relative_errors(coordinates, model, among=(0, i)) for i in far}
+    return sorted(far, key=errors.__getitem__)[len(far) // 2]
 
 
-def draw_map(coordinates: list[Coordinate], labels: tuple[str, ...]) -> list[str]:
-    """Return the embedding as SVG, 480 x 420 at the origin; circles grow with the height."""
-    points = flattened(coordinates)
-    reach = max(max(abs(x), abs(y)) for x, y in points) or 1.0
-    groups = list(dict.fromkeys(labels))
-    parts = [text(240, 20, "Where the nodes came to lie", 16, 'text-anchor="middle"')]
-    for i, (x, y) in enumerate(points):
-        colour = COLOURS[groups.index(labels[i]) % len(COLOURS)] if labels else COLOURS[0]
-        height = coordinates[i].height
-        parts.append(
-            f'<circle cx="{240 + 180 * x / reach:.1f}" cy="{225 - 180 * y / reach:.1f}" '
-            f'r="{3 + 150 * min(height, 0.06):.1f}" fill="{colour}" fill-opacity="0.6">'
-            f"<title>node {i}: height {height * 1e3:.1f} ms</title></circle>"
+def draw_map(axes: Axes, simulation: Simulation, labels: tuple[str, ...]) -> None:
+    """Draw the nodes, a disc each that grows with the height, and one distance to read."""
+    coordinates, points = simulation.coordinates, flattened(simulation.coordinates)
+    for k, group in enumerate(dict.fromkeys(labels or ("nodes",))):
+        chosen = [i for i in range(len(points)) if not labels or labels[i] == group]
+        axes.scatter(
+            [points[i][0] for i in chosen],
+            [points[i][1] for i in chosen],
+            s=[20.0 + 40e3 * min(coordinates[i].height, 0.02) for i in chosen],
+            color=COLOURS[k % len(COLOURS)],
+            alpha=0.7,
+            edgecolor="white",
+            linewidth=0.7,
+            label=group,
         )
-    for k, group in enumerate(groups):
-        colour = COLOURS[k % len(COLOURS)]
-        parts.append(text(10, 360 + 15 * k, group, 12, f'fill="{colour}" font-weight="bold"'))
-    bar = 10 ** int(log10(reach * 1e3))
-    width = 180 * bar / 1e3 / reach
-    parts.append(
-        f'<path d="M {440 - width:.1f} 410 h {width:.1f}" stroke="#333" stroke-width="2"/>'
+    other = typical(simulation)
+    estimate = coordinates[0].distance_to(coordinates[other]) * 1e3
+    truth = simulation.model.truth(0, other) * 1e3
+    axes.plot(*zip(points[0], points[other], strict=True), color="#222222", marker="o")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xlabel(
+        "milliseconds\n"
+        f"a typical pair, joined by a line: estimated {estimate:.0f} ms, in truth {truth:.0f} ms"
     )
-    parts.append(text(440, 403, f"{bar} ms", 12, 'text-anchor="end"'))
-    return parts
 
 
-def draw_errors(curves: dict[str, list[tuple[int, float]]]) -> list[str]:
-    """Return median error over rounds as SVG, 400 x 420 at the origin; errors on a log scale."""
-    last = max(done for curve in curves.values() for done, _ in curve)
-    low, high = log10(0.02), log10(1.5)
+def draw_errors(axes: Axes, curves: dict[str, Curve]) -> None:
+    """Draw the median error over the rounds, the profile's name at the end of its line."""
+    for name, curve in curves.items():
+        rounds, errors = zip(*curve, strict=True)
+        axes.plot(rounds, errors, color=PROFILE_COLOURS[name], linewidth=2.4)
+        axes.annotate(
+            f"{name} {errors[-1]:.1%}",
+            (rounds[-1], errors[-1]),
+            xytext=(0, 20),
+            textcoords="offset points",
+            horizontalalignment="right",
+            color=PROFILE_COLOURS[name],
+            fontsize=13,
+            weight="bold",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.0},
+        )
+    ticks = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_yticks(ticks, [f"{tick:.0%}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(low, high)
+    axes.set_xlabel("pings per node")
+    axes.set_title("How wrong estimates are: median of all pairs")
 
-    def place(done: int, error: float) -> str:
-        share = (log10(min(max(error, 0.02), 1.5)) - low) / (high - low)
-        return f"{50 + 340 * done / last:.1f},{380 - 330 * share:.1f}"
 
-    parts = [text(210, 20, "How wrong they are", 16, 'text-anchor="middle"')]
-    for error in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
-        y = float(place(0, error).partition(",")[2])
-        parts.append(f'<path d="M 50 {y:.1f} h 340" stroke="#ddd"/>')
-        parts.append(text(45, y + 4, f"{error:.0%}", 12, 'text-anchor="end"'))
-    for k, (name, curve) in enumerate(curves.items()):
-        colour = PROFILE_COLOURS[name]
-        line = " ".join(place(done, error) for done, error in curve)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(text(300, 60 + 18 * k, name, 14, f'fill="{colour}" font-weight="bold"'))
-    label = f"median relative error over {last} rounds, one ping per node and round"
-    return [*parts, text(210, 405, label, 12, 'text-anchor="middle"')]
-
-
-def picture(
-    coordinates: list[Coordinate],
+def draw(
+    picture: Path,
+    simulations: dict[str, Simulation],
     labels: tuple[str, ...],
-    curves: dict[str, list[tuple[int, float]]],
-) -> str:
-    """Return the whole picture as an SVG document."""
-    return "\n".join(
-        [
-            '<svg xmlns="http://www.w3.org/2000/svg" width="920" height="440" fill="#333">',
-            '<g font-family="sans-serif"><rect width="920" height="440" fill="white"/>',
-            *draw_map(coordinates, labels),
-            '<g transform="translate(500 0)">',
-            *draw_errors(curves),
-            "</g></g></svg>\n",
-        ]
+    curves: dict[str, Curve],
+) -> None:
+    """Write the picture: a map for each profile, and how their errors fell."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - the table does without it
+
+    figure = Figure(figsize=(15, 5.8), dpi=120, layout="constrained")
+    *maps, errors = figure.subplots(1, len(simulations) + 1)
+    for axes, (name, simulation) in zip(maps, simulations.items(), strict=True):
+        draw_map(axes, simulation, labels)
+        axes.set_title(f"Where the nodes came to lie: {name} profile")
+    draw_errors(errors, curves)
+    for axes in (*maps, errors):
+        axes.grid(color="#e6e6e6")
+        axes.set_axisbelow(True)
+        axes.spines[:].set_color("#cccccc")
+    handles = maps[0].get_legend_handles_labels()
+    figure.legend(
+        *handles,
+        loc="outside lower center",
+        ncols=len(handles[1]),
+        frameon=False,
+        title="a larger disc has a slower access link",
     )
+    figure.suptitle(
+        "Network coordinates: distance on the map is round-trip time, also between nodes that "
+        "never pinged each other",
+        fontsize=14,
+    )
+    figure.savefig(picture)
 
 
 def main() -> None:
@@ -181,7 +194,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=120, help="size of the model")
     parser.add_argument("--rounds", type=int, default=300, help="pings per node")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=Path("coordinates.svg"))
+    parser.add_argument("--picture", type=Path, default=Path("coordinates.png"))
     options = parser.parse_args()
     if options.nodes < 2 or options.rounds < 1:
         parser.error("two nodes and one round are the least")
@@ -196,18 +209,18 @@ def main() -> None:
     pairs = matrix.size * (matrix.size - 1) // 2
     print(f"{matrix.size} nodes, {pairs} pairs, {options.rounds} pings per node")
     print("profile      median    9 in 10  nearest right  in ten best   extra RTT     moves by")
-    curves, coordinates = {}, {}
+    curves, simulations = {}, {}
     for name, config in PROFILES.items():
-        simulation, curves[name] = run(model, config, options.rounds, options.seed)
-        coordinates[name] = simulation.coordinates
-        print(report(name, simulation, options.rounds))
-    options.output.write_text(picture(coordinates["default"], matrix.labels, curves))
-    one, other = coordinates["default"][:2]
-    print(
-        f"for one, nodes 0 and 1: estimated {one.distance_to(other) * 1e3:.1f} ms, "
-        f"in truth {matrix.truth(0, 1) * 1e3:.1f} ms"
-    )
-    print(f"picture: {options.output}")
+        simulations[name], curves[name] = run(model, config, options.rounds, options.seed)
+        print(report(name, simulations[name], options.rounds))
+    try:
+        draw(options.picture, simulations, matrix.labels, curves)
+    except ImportError:
+        print("no picture: matplotlib is missing, install the extra: pip install '.[examples]'")
+    except (OSError, ValueError) as error:
+        sys.exit(f"no picture: {error}")
+    else:
+        print(f"picture: {options.picture}")
 
 
 if __name__ == "__main__":
