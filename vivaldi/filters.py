@@ -9,6 +9,7 @@ Source: serf/coordinate latencyFilter (median of 3); Ledlie (2006), moving perce
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 
@@ -32,7 +33,8 @@ class LatencyFilters:
         self._rank = int(window * percentile)
         self._is_median_of_three = window == 3 and self._rank == 1
         # Invariant: 1 <= len(samples) <= window for each peer, oldest first.
-        self._samples: dict[str, list[float]] = {}
+        # Ordered, because a plain dict looks for its oldest entry among all those it deleted.
+        self._samples: OrderedDict[str, list[float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -59,7 +61,7 @@ class LatencyFilters:
             if self.window < 1:
                 return rtt
             if len(self._samples) >= self.peers_max:
-                del self._samples[next(iter(self._samples))]
+                self._samples.popitem(last=False)
             self._samples[peer] = [rtt]
             return rtt
         if self._is_median_of_three and len(samples) == 3:
