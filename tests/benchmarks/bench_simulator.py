@@ -8,7 +8,7 @@
   the last heard of it.
 
 Invariants and the trace are off, compression too (the LZW in Python would be what is measured;
-the peer's figures are without it as well). Beside it stands what performance.md B2 has of Go's
+the peer's figures are without it as well). Beside it stands what was measured of Go's
 memberlist: 500 members in one process need 20 real seconds to converge and 84 to 145 us of CPU
 for a member's second.
 """
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from memberlist import Config
 from memberlist.testing import Cluster
 
-#: What performance.md B2 measured for hashicorp/memberlist, LZW off: CPU us per member-second.
+#: What was measured for hashicorp/memberlist 0.6.0, LZW off: CPU us per member-second.
 GO = "84-145"
 
 

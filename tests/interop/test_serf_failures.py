@@ -87,7 +87,7 @@ def test_a_death_leaves_the_living_healthy(
 ) -> None:
     """Helpers of theirs say too late that they got no answer either: that is not our illness.
 
-    (Specification 1.2, the nack timing defect: among agents alone the same death raises scores.)
+    (Among agents alone the same death raises scores: their helpers' nacks come too late.)
     """
     theirs = [agent(f"them-{number}", f"-profile={profile}") for number in range(2)]
     settings = LAN if profile == "lan" else {}

@@ -71,7 +71,7 @@ def garbage(seed: int) -> list[bytes]:
         changed = bytearray(good)
         changed[rng.randrange(len(good))] ^= 1 << rng.randrange(8)
         flipped.append(bytes(changed))
-    # What would crash the agent itself (short version arrays, specification 3.12) is not sent to
+    # What would crash the agent itself (short version arrays) is not sent to
     # it; that we survive those too is a matter of our codec's tests.
     return [*noise, *cut, b"\x07\xff", b"\x0c\x00\x00\x00\x00\x00", b"\x09\x81", *flipped]
 

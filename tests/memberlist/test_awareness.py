@@ -18,7 +18,7 @@ def test_a_new_node_is_healthy() -> None:
 
 
 def test_the_score_saturates_at_zero_and_below_its_limit() -> None:
-    """Source: memberlist's own table, specification 6.1."""
+    """Source: memberlist's own table (awareness_test.go)."""
     health = Awareness(limit=8)
     deltas = [0, -1, -10, 1, -1, 10, -1, -1, -1, -1, -1, -1, -1, -1]
 

@@ -22,7 +22,7 @@ def make(**changes: Any) -> Config:
     return Config(**changes)
 
 
-# --- presets (specification 1.1) -------------------------------------------------------------
+# --- presets, as memberlist's config.go ------------------------------------------------------
 
 
 @pytest.mark.parametrize(

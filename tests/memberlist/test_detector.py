@@ -393,7 +393,7 @@ def test_the_score_stays_where_it_is_when_all_helpers_say_nack() -> None:
     assert a.health == 1
 
 
-# --- nacks in time (better than the peers, specification 7.2) --------------------------------
+# --- nacks in time (better than the peers) ---------------------------------------------------
 
 PRESETS = ("lan", "wan", "local")
 
@@ -785,7 +785,7 @@ def test_a_request_without_a_source_is_answered_to_the_packets() -> None:
 
 
 def test_a_request_without_a_port_means_our_own() -> None:
-    """Protocol version 1 had none (specification 1.10)."""
+    """Protocol version 1 had none (memberlist's version table)."""
     (packet,) = hears(idle(), IndirectPing(77, "c", ("10.0.0.3", 0), True), now=1.0)
 
     assert packet.to == ("10.0.0.3", 7946)

@@ -127,7 +127,7 @@ def test_a_newer_alive_without_changes_is_only_passed_on() -> None:
     "newer", [alive("b", 2, meta=b"x"), alive("b", 2, versions=bytes([1, 4, 2, 0, 0, 0]))]
 )
 def test_changed_metadata_or_versions_are_one_update(newer: Node) -> None:
-    """Peers tell of metadata only (specification 1.3)."""
+    """memberlist tells of metadata only."""
     a = listener()
 
     assert hears(a, newer, now=1.0) == [MemberUpdated(newer, node("b", 1))]

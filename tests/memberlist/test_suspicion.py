@@ -78,7 +78,7 @@ def test_it_falls_from_the_maximum_to_the_minimum() -> None:
     ],
 )
 def test_128_members_as_in_the_paper(alpha: int, timeouts: list[float]) -> None:
-    """Lifeguard, evaluation: beta 6, K 3 (specification 4.2)."""
+    """Lifeguard, evaluation: beta 6, K 3."""
     minimum = suspicion_timeout_min(alpha, 128, 1.0)
 
     assert [

@@ -173,7 +173,7 @@ def test_an_adjustment_that_moves_estimates_is_published() -> None:
 
 
 def test_serfs_profile_keeps_serfs_weakness_and_its_own_invariants() -> None:
-    # specs/vivaldi.md 2.4: a claimed error just below minus one's own is a weight of 2e5.
+    # In Serf a claimed error just below minus one's own is a weight of 2e5.
     node = client(Config.serf(), at=at(0.02, error=0.2))
     liar = at(0.1, error=-0.3)
 

@@ -1,7 +1,7 @@
 """The rules of the contract that apply to a cell: it has neither time nor a queue.
 
-Numbers are those of design.md 3.3. The battery of tests/contract.py is about timers and
-outputs, of which a cell has none.
+Numbers are those of tests/contract.py, whose battery is about timers and outputs: a cell has
+neither.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ SERF = golden("serf_vectors.json")
 
 
 def test_distances_are_serfs_worked_examples() -> None:
-    # serf/coordinate's own unit test, specs/vivaldi.md 3.1.
+    # serf/coordinate's own unit test.
     a, b = (-0.5, 1.3, 2.4), (1.2, -2.3, 3.4)
 
     def distance(adjustments: tuple[float, float], heights: tuple[float, float]) -> float:

@@ -12,7 +12,7 @@ SEQUENCE = (0.201, 0.200, 0.207, 1.9, 0.203, 0.199, 0.211)
 
 
 def test_the_median_of_three_is_serfs_sequence() -> None:
-    # specs/vivaldi.md 3.1, item 5.
+    # serf/coordinate's own unit test of the filter.
     filters = LatencyFilters(3, 0.5, 10)
 
     assert [filters.push("alice", rtt) for rtt in SEQUENCE] == [

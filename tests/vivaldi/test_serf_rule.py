@@ -259,7 +259,7 @@ def test_the_window_is_added_from_left_to_right_on_any_python() -> None:
     assert added_in_order([1e100, 1.0, -1e100], 0.0) == 0.0
 
 
-# Median and worst mean error, worst pair: what Go reached over 40 seeds (specs/vivaldi.md 3.2).
+# Median and worst mean error, worst pair: what Go reached over 40 seeds.
 BANDS = {
     "line": (0.0025, 0.0043, 0.023),
     "grid": (0.0017, 0.0024, 0.027),

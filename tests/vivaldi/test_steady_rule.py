@@ -13,7 +13,7 @@ from vivaldi.vectors import length
 
 CC = Config().position_step
 
-# The node of specs/vivaldi.md 2.4, and what was done to Serf's node of the same kind.
+# A settled node, and what was done to Serf's node of the same kind.
 VICTIM = at(0.02, 0.01, error=0.2, height=0.003)
 
 

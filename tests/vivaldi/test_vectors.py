@@ -13,7 +13,7 @@ def draw(rng: Random, dimensions: int) -> Vector:
 
 
 def test_lengths_and_differences_are_serfs_worked_examples() -> None:
-    # specs/vivaldi.md 3.1, item 10.
+    # serf/coordinate's own unit test of vectors.
     apart, size = vectors.difference((1.0, 2.0, 3.0), (0.5, 0.6, 0.7))
 
     unit = vectors.scaled(apart, 1.0 / size)
