@@ -84,12 +84,27 @@ def test_a_tenth_of_liars_does_not_mislead_the_honest(fixed: bool) -> None:
         ("grid", 0.012, 0.06),
         ("split", 0.05, 0.25),
         ("height", 0.008, 0.1),
-        # A tenth of noise is in this one; one seed of twenty (14) ends at .082, Serf's at .0755.
-        ("random", 0.1, 0.4),
+        ("random", 0.07, 0.4),
     ],
 )
 def test_perfect_layouts_do_not_fall_apart(name: str, mean: float, worst: float, seed: int) -> None:
     reached = scenarios.layout_errors(name, "default", seed)
 
-    assert reached[0] <= mean
     assert reached[1] <= worst
+    assert reached[0] <= mean or reached[0] <= 1.1 * as_hard_for_serf(name, mean, seed)
+
+
+def test_a_layout_that_is_hard_for_serf_is_hardly_harder_here() -> None:
+    """The seed that the plain bound does not hold for: .082 here, .0755 with Serf's profile."""
+    reached = scenarios.layout_errors("random", "default", 14)
+
+    assert reached[0] <= 1.1 * as_hard_for_serf("random", 0.07, 14)
+    assert reached[1] <= 0.4
+
+
+def as_hard_for_serf(name: str, mean: float, seed: int) -> float:
+    """Return Serf's mean error on a layout, which must be beyond the bound itself to count."""
+    error = scenarios.layout_errors(name, "serf", seed)[0]
+
+    assert error > mean
+    return error
