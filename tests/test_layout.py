@@ -86,6 +86,9 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "describe",
         "make_memberlist",
     ),
+    "serfevents": ("SerfEventsError",),
+    "raft": ("RaftError",),
+    "kvstore": ("KvstoreError",),
     "vivaldi": (
         "Client",
         "Config",
