@@ -61,11 +61,17 @@ def check_text(name: str, value: str, size_max: int, *, empty: bool = True) -> N
         raise ValueError(f"{name} has a size of {size}, the limit is {size_max}")
 
 
+def _check_tuple(name: str, value: tuple[object, ...]) -> None:
+    if not isinstance(value, tuple):
+        raise TypeError(f"{name} is {type(value).__name__}, it must be tuple")
+
+
 def _check_name(_: object, attribute: Attribute[str], value: str) -> None:
     check_text(attribute.name, value, NAME_SIZE_MAX, empty=False)
 
 
 def _check_links(_: object, attribute: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    _check_tuple(attribute.name, value)
     if len(value) > LINKS_MAX:
         raise ValueError(f"{attribute.name} has {len(value)} names, the limit is {LINKS_MAX}")
     for name in value:
@@ -79,6 +85,7 @@ def _check_description(_: object, attribute: Attribute[str], value: str) -> None
 def _check_rules(
     _: object, attribute: Attribute[tuple[Rule, ...]], value: tuple[Rule, ...]
 ) -> None:
+    _check_tuple(attribute.name, value)
     if len(value) > RULES_MAX:
         raise ValueError(f"{attribute.name} has {len(value)} rules, the limit is {RULES_MAX}")
     for rule in value:
@@ -176,7 +183,7 @@ class Policy:
     """
 
     name: str = field(validator=_check_name)
-    rules: tuple[Rule, ...] = field(default=(), converter=tuple, validator=_check_rules)
+    rules: tuple[Rule, ...] = field(default=(), validator=_check_rules)
     description: str = field(default="", validator=_check_description)
 
 
@@ -191,7 +198,7 @@ class Role:
     """
 
     name: str = field(validator=_check_name)
-    policies: tuple[str, ...] = field(default=(), converter=tuple, validator=_check_links)
+    policies: tuple[str, ...] = field(default=(), validator=_check_links)
     description: str = field(default="", validator=_check_description)
 
 
@@ -215,9 +222,9 @@ class Token:
 
     accessor: str = field(validator=_check_name)
     secret: str = ""
-    policies: tuple[str, ...] = field(default=(), converter=tuple, validator=_check_links)
-    roles: tuple[str, ...] = field(default=(), converter=tuple, validator=_check_links)
-    rules: tuple[Rule, ...] = field(default=(), converter=tuple, validator=_check_rules)
+    policies: tuple[str, ...] = field(default=(), validator=_check_links)
+    roles: tuple[str, ...] = field(default=(), validator=_check_links)
+    rules: tuple[Rule, ...] = field(default=(), validator=_check_rules)
     management: bool = False
     expires: int | None = None
     description: str = field(default="", validator=_check_description)
