@@ -1,0 +1,92 @@
+"""An entry of the store: the immutable record inside, and the value handed out.
+
+Records are exact tuples: a tuple of strings, bytes and numbers is created three times as fast as
+the smallest class, and the garbage collector stops looking at it, so that a million of them cost
+no pause. Everything that reads a field by position lives on the constants here. `Entry` is made
+from a record when somebody asks for one.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import attrs
+
+# (lock_count, lock_session, lock_revision, owner, ttl): what few entries have. None if none of it.
+Bonds: TypeAlias = tuple[int, str, int, str, int | None]
+
+# (key, value, flags, create_revision, mod_revision, version, bonds, sequence). The sequence is
+# the position of the change in the history, counted from the first change ever.
+Record: TypeAlias = tuple[str, bytes, int, int, int, int, Bonds | None, int]
+
+KEY: Final = 0
+VALUE: Final = 1
+FLAGS: Final = 2
+CREATE_REVISION: Final = 3
+MOD_REVISION: Final = 4
+VERSION: Final = 5
+BONDS: Final = 6
+SEQUENCE: Final = 7
+
+LOCK_COUNT: Final = 0
+LOCK_SESSION: Final = 1
+LOCK_REVISION: Final = 2
+OWNER: Final = 3
+TTL: Final = 4
+
+NO_BONDS: Final[Bonds] = (0, "", 0, "", None)
+
+
+@attrs.frozen
+class Entry:
+    """One key with its value and its stamps, as of one revision.
+
+    Attributes:
+        key: Non-empty text without NUL.
+        value: Opaque bytes.
+        flags: Opaque number of the client, 0 to 2**64 - 1.
+        create_revision: Index of the command that created this incarnation of the key.
+        mod_revision: Index of the last command that changed it; the token of `cas`.
+        version: Revisions that touched this incarnation, 1 at its creation.
+        lock_count: How often the key was locked in this incarnation; together with the key and
+            the session it is a fencing token.
+        lock_session: The session that holds the lock, or "".
+        lock_revision: Index of the command that took the lock now held, or 0.
+        owner: The session whose end deletes the key, or "".
+        ttl: Milliseconds from the last write or touch to the deletion of the key, or None.
+        expires: Logical time of that deletion in milliseconds, where it is known: None without
+            a ttl, and in reads of the past.
+    """
+
+    key: str
+    value: bytes
+    flags: int
+    create_revision: int
+    mod_revision: int
+    version: int
+    lock_count: int = 0
+    lock_session: str = ""
+    lock_revision: int = 0
+    owner: str = ""
+    ttl: int | None = None
+    expires: int | None = None
+
+
+def make_entry(record: Record, expires: int | None = None) -> Entry:
+    """Return the entry that a record describes.
+
+    >>> make_entry(("key", b"value", 0, 7, 9, 2, None, 1)).mod_revision
+    9
+    """
+    bonds = record[BONDS]
+    if bonds is None:
+        return Entry(*record[:BONDS])
+    return Entry(*record[:BONDS], *bonds, expires)
+
+
+def make_bonds(
+    lock_count: int, lock_session: str, lock_revision: int, owner: str, ttl: int | None
+) -> Bonds | None:
+    """Return the bonds of a record in their one form: None if there are none."""
+    bonds = (lock_count, lock_session, lock_revision, owner, ttl)
+    return None if bonds == NO_BONDS else bonds
