@@ -10,21 +10,45 @@ from typing import Any
 import pytest
 
 from tests.interop.agents import SERF, Agent, Member, Process, config
+from tests.interop.servers import ETCD, JAVA, Etcd, ZooKeeper
 
 StartAgent = Callable[..., Agent]
 StartMember = Callable[..., Member]
 StartProcess = Callable[..., Process]
 
 
-@pytest.fixture
-def serf() -> str:
-    """Require the agent: skip with a reason, or fail where `SHOAL_REQUIRE_PEERS=1` says so."""
-    if SERF is not None:
-        return SERF
-    reason = "the peer `serf` is not installed (Debian: apt-get install serf)"
+def required(peer: str | None, name: str, package: str) -> str:
+    """Require a peer: skip with a reason, or fail where `SHOAL_REQUIRE_PEERS=1` says so."""
+    if peer is not None:
+        return peer
+    reason = f"the peer `{name}` is not installed (Debian: apt-get install {package})"
     if os.environ.get("SHOAL_REQUIRE_PEERS") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def serf() -> str:
+    """Require Serf's agent; return its path."""
+    return required(SERF, "serf", "serf")
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """Start one etcd for a module of tests, each of which takes keys of its own."""
+    required(ETCD, "etcd", "etcd-server")
+    server = Etcd(tmp_path_factory.mktemp("etcd"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
+    """Start one ZooKeeper for a module of tests, each of which takes a root of its own."""
+    required(JAVA, "zookeeper", "zookeeper")
+    server = ZooKeeper(tmp_path_factory.mktemp("zookeeper"))
+    yield server
+    server.kill()
 
 
 @pytest.fixture
