@@ -325,6 +325,8 @@ class Acl:
         """
         loaded = Acl(self._mode)
         for policy in policies:
+            if policy == MANAGEMENT_POLICY:
+                continue
             if policy.name in loaded._policies:
                 raise ValueError(f"the policy {policy.name!r} is there twice")
             loaded._policies[policy.name] = policy

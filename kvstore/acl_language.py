@@ -72,9 +72,9 @@ def parse_rules(text: str, *, legacy: bool = False) -> tuple[Rule, ...]:
     >>> parse_rules('key "web/" { policy = "read" }', legacy=True)[0].prefix
     True
     """
-    reader = _Reader(text)
     if len(text) > TEXT_LENGTH_MAX:
         raise RulesError(f"{len(text)} characters exceed the limit of {TEXT_LENGTH_MAX}", 1, 1)
+    reader = _Reader(text)
     rules = list(_rules(reader, reader.document(), legacy=legacy))
     if legacy:
         # Insertion order is that of the first, the rule that of the last of a label.
