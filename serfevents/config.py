@@ -133,7 +133,7 @@ class Config:
     name_conflict_vote: bool = True
     remember_interval: float = field(default=0.5, validator=_seconds())
     snapshot: bool = False
-    state_size_max: int = field(default=20 << 20, validator=_count(1 << 10, 1 << 30))
+    state_size_max: int = field(default=4 << 20, validator=_count(1 << 10, 1 << 30))
     ltime_jump_max: int = field(default=1 << 48, validator=_count(1, 1 << 63))
     counted_names_max: int = field(default=256, validator=_count(0, 1 << 20))
 

@@ -19,7 +19,6 @@ from typing import Any, Final
 import msgpack
 
 from serfevents.dialect import (
-    U64_MAX,
     encode_array,
     encode_bytes,
     encode_map,
@@ -33,6 +32,11 @@ _PUSH_PULL: Final = bytes([MessageType.PUSH_PULL])
 _NIL: Final = 0xC0
 _TRUE: Final = b"\xc3"
 
+#: Most Lamport times in a peer's event buffer; Serf's default has 512.
+SLOTS_MAX: Final = 65536
+#: Most fields of one map.
+FIELDS_MAX: Final = 64
+
 _by_ltime = attrgetter("ltime")
 
 
@@ -43,7 +47,9 @@ def encode_state(state: PushPull) -> bytes:
     """
     events = sorted(state.events, key=_by_ltime)
     slots = [
-        encode_map([("Events", encode_array(map(_encode_event, group))), ("LTime", encode_uint(at))])
+        encode_map(
+            [("Events", encode_array(map(_encode_event, group))), ("LTime", encode_uint(at))]
+        )
         for at, group in groupby(events, key=_by_ltime)
     ]
     fields = [
@@ -59,6 +65,11 @@ def encode_state(state: PushPull) -> bytes:
         ("StatusLTimes", _encode_ltimes(state.status_ltimes)),
     ]
     return _PUSH_PULL + encode_map(fields)
+
+
+def _encode_slot(ltime: int, events: Iterable[UserEvent]) -> bytes:
+    fields = [("Events", encode_array(map(_encode_event, events))), ("LTime", encode_uint(ltime))]
+    return encode_map(fields)
 
 
 def _encode_event(event: UserEvent) -> bytes:
@@ -107,7 +118,7 @@ class _StateReader:
         state = PushPull()
         if self._is_nil():
             return state
-        for _ in range(self._unpacker.read_map_header()):
+        for _ in range(self._fields()):
             field = _FIELDS.get(self._raw())
             if field is None:
                 self._unpacker.skip()
@@ -119,8 +130,10 @@ class _StateReader:
     def ltime(self) -> int:
         """Read a Lamport time."""
         first = self._peek()
-        value = self._unpacker.unpack() if first < 0x80 or 0xCC <= first <= 0xD3 else None
-        if type(value) is int and 0 <= value <= U64_MAX:
+        value: object = None
+        if first < 0x80 or 0xCC <= first <= 0xD3:
+            value = self._unpacker.unpack()
+        if type(value) is int and value >= 0:
             return value
         raise DecodeError("bad-field", "a Lamport time that is none")
 
@@ -137,7 +150,10 @@ class _StateReader:
     def events(self) -> tuple[UserEvent, ...]:
         """Read the event buffer."""
         events: list[UserEvent] = []
-        for _ in range(self._unpacker.read_array_header()):
+        slots = self._unpacker.read_array_header()
+        if slots > SLOTS_MAX:
+            raise DecodeError("too-large", f"a state with {slots} times of events")
+        for _ in range(slots):
             if not self._is_nil():
                 self._read_slot(events)
         return tuple(events)
@@ -146,22 +162,20 @@ class _StateReader:
         """Read the events of one Lamport time."""
         ltime = 0
         begun = len(events)
-        for _ in range(self._unpacker.read_map_header()):
+        for _ in range(self._fields()):
             key = self._raw()
             if key == b"LTime":
                 ltime = self.ltime()
             elif key != b"Events":
                 self._unpacker.skip()
             elif not self._is_nil():
-                for _ in range(self._unpacker.read_array_header()):
-                    if not self._is_nil():
-                        events.append(self._event())
+                events += [self._event() for _ in range(self._unpacker.read_array_header())]
         for event in events[begun:]:
             event.ltime = ltime
 
     def _event(self) -> UserEvent:
         event = UserEvent(0, "", b"")
-        for _ in range(self._unpacker.read_map_header()):
+        for _ in range(0 if self._is_nil() else self._fields()):
             key = self._raw()
             if key == b"Name":
                 event.name = self._text()
@@ -175,6 +189,13 @@ class _StateReader:
         if self._events_room < 0:
             raise DecodeError("too-large", "a state with too many events")
         return event
+
+    def _fields(self) -> int:
+        """Read how many fields follow; no struct of any version comes near the bound."""
+        count: int = self._unpacker.read_map_header()
+        if count > FIELDS_MAX:
+            raise DecodeError("too-large", f"a map with {count} fields")
+        return count
 
     def _count(self, count: int) -> int:
         if count > self._members_max:

@@ -38,7 +38,7 @@ def encode_tags(tags: Mapping[str, str], protocol_version: int) -> bytes:
         TypeError: A name or value is not text.
 
     >>> encode_tags({"role": "web"}, 5), encode_tags({"role": "web"}, 2)
-    (b'\\xff\\x81\\xa4role\\xa3web', b'web')
+    (b'\xff\x81\xa4role\xa3web', b'web')
     """
     for name, value in tags.items():
         if not (isinstance(name, str) and isinstance(value, str)):
@@ -56,7 +56,7 @@ def encode_tags(tags: Mapping[str, str], protocol_version: int) -> bytes:
 def decode_tags(meta: bytes) -> Mapping[str, str]:
     r"""Return the tags of metadata, which can't be written to; of broken bytes those in front.
 
-    >>> dict(decode_tags(b"web")), dict(decode_tags(b"\\xff\\x82\\xa1a\\xa1b\\xa1c"))
+    >>> dict(decode_tags(b"web")), dict(decode_tags(b"\xff\x82\xa1a\xa1b\xa1c"))
     ({'role': 'web'}, {'a': 'b'})
     """
     if not meta.startswith(MAGIC):
