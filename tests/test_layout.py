@@ -89,6 +89,38 @@ EXPORTS: dict[str, tuple[str, ...]] = {
     "serfevents": ("SerfEventsError",),
     "raft": ("RaftError",),
     "kvstore": ("KvstoreError",),
+    "kvstore.testing": (
+        "STEPS_MAX",
+        "UNKNOWN",
+        "Acquire",
+        "Add",
+        "Append",
+        "CompareAndSet",
+        "Contains",
+        "Dequeue",
+        "Enqueue",
+        "Locks",
+        "LogError",
+        "Members",
+        "Model",
+        "Operation",
+        "Part",
+        "Queues",
+        "Read",
+        "Recorder",
+        "Registers",
+        "Release",
+        "Remove",
+        "Report",
+        "Sets",
+        "Unknown",
+        "Verdict",
+        "Window",
+        "Write",
+        "check",
+        "picture",
+        "read_jepsen_log",
+    ),
     "vivaldi": (
         "Client",
         "Config",
@@ -163,6 +195,10 @@ THIRD_PARTY = {
     "kvstore": frozenset({"attrs", "msgpack", "sortedcontainers"}),
 }
 
+# What one module may import besides. It is imported by those who have what it needs, and by no
+# other module of its package.
+EXTRAS = {"kvstore.testing.strategies": frozenset({"hypothesis"})}
+
 # One name of a module that is forbidden otherwise: the default `entropy`, because nonces never
 # come from `rng`. Simulations pass a seeded one.
 SINGLE_NAMES = {"memberlist": frozenset({("os", "urandom")})}
@@ -202,20 +238,20 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str, str | None]]:
             yield from ((node.lineno, module, alias.name) for alias in node.names)
 
 
-def import_faults(source: str, package: str) -> list[str]:
-    """Return what a module of `package` may not import."""
-    allowed = STDLIB | THIRD_PARTY[package] | {package}
+def import_faults(source: str, package: str, name: str = "") -> list[str]:
+    """Return what the module called `name` of `package` may not import."""
+    allowed = STDLIB | THIRD_PARTY[package] | {package} | EXTRAS.get(name, frozenset())
     faults = []
-    for line, module, name in imports(ast.parse(source)):
+    for line, module, imported in imports(ast.parse(source)):
         root = module.partition(".")[0]
         if root in FIVE and root != package:
             faults.append(f"{line}: {package} must not know {root}")
-        elif (module, name) in SINGLE_NAMES.get(package, ()):
+        elif (module, imported) in SINGLE_NAMES.get(package, ()):
             continue
         elif root not in allowed:
             faults.append(f"{line}: import of {module}")
-        elif module == "random" and name not in {None, "Random"}:
-            faults.append(f"{line}: random.{name} is global")
+        elif module == "random" and imported not in {None, "Random"}:
+            faults.append(f"{line}: random.{imported} is global")
     return faults
 
 
@@ -241,7 +277,7 @@ def purity_faults(source: str) -> list[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_only_itself_and_what_is_pure(package: str) -> None:
-    faults = {name: import_faults(source, package) for name, source in modules(package)}
+    faults = {name: import_faults(source, package, name) for name, source in modules(package)}
 
     assert {name: found for name, found in faults.items() if found} == {}
 
@@ -333,6 +369,21 @@ def test_an_impure_use_is_found(source: str) -> None:
 )
 def test_a_pure_use_passes(source: str) -> None:
     assert purity_faults(source) == []
+
+
+def test_what_one_module_may_import_its_package_may_not() -> None:
+    source = "import hypothesis"
+
+    assert import_faults(source, "kvstore", "kvstore.testing.strategies") == []
+    assert import_faults(source, "kvstore", "kvstore.testing") != []
+    assert import_faults("import time", "kvstore", "kvstore.testing.strategies") != []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_needs_more_than_its_package_is_imported_by_no_other_module(package: str) -> None:
+    graph = dependencies(dict(modules(package)))
+
+    assert [name for name, targets in graph.items() if targets & EXTRAS.keys()] == []
 
 
 # --- one way
