@@ -8,6 +8,7 @@ Source: serf/serf.go Member and MemberStatus.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import lru_cache
@@ -17,6 +18,13 @@ from attrs import field, frozen
 
 from serfevents.errors import DecodeError
 from serfevents.records import Address
+
+#: Longest name of a member that is believed of peers; Serf's own are at most 128.
+NAME_SIZE_MAX: Final = 512
+#: Longest name that `is_valid_name` allows. Source: serf/serf.go ValidateNodeName.
+VALID_NAME_SIZE_MAX: Final = 128
+
+_VALID_NAME = re.compile(r"[A-Za-z0-9\-.]*")
 
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
@@ -55,6 +63,17 @@ class Member:
     tags: Mapping[str, str] = field(hash=False)
     status: Status
     versions: bytes
+
+
+def is_valid_name(name: str) -> bool:
+    """Whether a name has only letters, digits, dashes and dots, at most 128 of them.
+
+    Serf demands it where ValidateNodeNames is on; a composite may in memberlist's `accept`.
+
+    >>> is_valid_name("web-1.example"), is_valid_name("web_1")
+    (True, False)
+    """
+    return len(name) <= VALID_NAME_SIZE_MAX and _VALID_NAME.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=4096)

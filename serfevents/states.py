@@ -204,7 +204,7 @@ class _StateReader:
 
     def _peek(self) -> int:
         """Return the first byte of the next value, without reading it."""
-        at = self._unpacker.tell()
+        at: int = self._unpacker.tell()
         if at >= len(self._data):
             raise DecodeError("malformed", "cut off")
         return self._data[at]
