@@ -208,12 +208,12 @@ class Answers:
     def _await(self, number: int, query: Query, deadline: float) -> None:
         """Keep a query until it is answered, or there are too many."""
         pending, now = self._pending, self._core.now
-        pending[number] = _Pending(query, deadline)
         # Those in front are the oldest; mostly their time is up.
-        while next(iter(pending.values())).deadline < now:
+        while pending and next(iter(pending.values())).deadline < now:
             pending.popitem(last=False)
-        while len(pending) > self._core.config.pending_queries_max:
+        if len(pending) == self._core.config.pending_queries_max:
             pending.popitem(last=False)
+        pending[number] = _Pending(query, deadline)
 
     def respond(self, number: int, payload: bytes) -> None:
         """Answer a query, once.
@@ -235,6 +235,15 @@ class Answers:
             raise PayloadTooLarge("response", len(message), limit)
         pending.answered = True
         self._send(pending.query, message)
+
+    def respond_if_possible(self, number: int, payload: bytes) -> None:
+        """Answer a query that Serf answers itself, unless it is too late or too large."""
+        try:
+            self.respond(number, payload)
+        except UnknownQuery:
+            self._core.stats.reject("answer-too-late")
+        except PayloadTooLarge:
+            self._core.stats.reject("answer-too-large")
 
     def size_of(self, query: Query, payload: bytes) -> int:
         """Return how large an answer would be."""
@@ -297,10 +306,8 @@ class Answers:
             raise DecodeError("too-large", f"{len(message)} bytes to pass on, limit {limit}")
         if relay.address is None:
             raise DecodeError("bad-address", "nowhere to pass an answer on to")
-        if relay.name:
-            entry = self._roster.get(relay.name)
-        else:
-            entry = self._roster.at(relay.address)
+        roster = self._roster
+        entry = roster.get(relay.name) if relay.name else roster.at(relay.address)
         if entry is None or entry.member.address != relay.address:
             raise DecodeError("relay-unknown-destination", f"{relay.name!r} at {relay.address}")
         if entry.member.name == core.name:
@@ -319,6 +326,11 @@ class Answers:
         entry = self._roster.get(self._core.name)
         assert entry is not None
         return entry
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold; for tests."""
+        self.buffer.check_invariants()
+        assert len(self._pending) <= self._core.config.pending_queries_max
 
     def stop(self) -> None:
         """Forget who waits: no more answers are given."""

@@ -95,6 +95,7 @@ class Config:
         state_size_max: A push/pull state that is merged.
         ltime_jump_max: A Lamport time so far ahead of our clock is not believed: a few of them
             would bring all clocks to their end.
+        recent_payloads_max: Payloads that are told apart from repeats by their bytes alone.
         counted_names_max: Names of events and queries that have a counter each.
     """
 
@@ -135,6 +136,7 @@ class Config:
     snapshot: bool = False
     state_size_max: int = field(default=4 << 20, validator=_count(1 << 10, 1 << 30))
     ltime_jump_max: int = field(default=1 << 48, validator=_count(1, 1 << 63))
+    recent_payloads_max: int = field(default=4096, validator=_count(0, 1 << 24))
     counted_names_max: int = field(default=256, validator=_count(0, 1 << 20))
 
     def __attrs_post_init__(self) -> None:

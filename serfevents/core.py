@@ -154,6 +154,12 @@ class Core:
         self._depths[kind] -= 1
         return True
 
+    def check_invariants(self) -> None:
+        """Assert what must always hold; for tests."""
+        for kind in Kind:
+            waiting = sum(each is kind for each in self.waiting.values())
+            assert self._depths[kind] == waiting, (kind, waiting)
+
     # --- Lamport clocks ----------------------------------------------------------------------
 
     def witness(self, clock: LamportClock, ltime: int, source: Source) -> bool:

@@ -20,7 +20,7 @@ from serfevents.codec import (
     encode_key_response,
 )
 from serfevents.core import Core
-from serfevents.errors import DecodeError, UnknownQuery
+from serfevents.errors import DecodeError
 from serfevents.keytext import encode_key
 from serfevents.messages import KeyRequest, KeyResponse, Query
 from serfevents.outputs import ChangeKeyring, KeyChange, KeysAnswered, QueryFinished
@@ -103,7 +103,7 @@ class Keys:
         """Return an answer with as many keys as fit, and a remark if some don't."""
         limit = self._core.config.query_response_size_limit
         response = KeyResponse(result=True, keys=keys, primary_key=keys[0])
-        count = min(limit // ENCODED_KEY_SIZE_MIN, len(keys)) + 1
+        count = min(limit // ENCODED_KEY_SIZE_MIN + 1, len(keys))
         while count and self._answers.size_of(query, encode_key_response(response)) > limit:
             count -= 1
             remark = f"truncated key list response, showing first {count} of {len(keys)} keys"
@@ -113,12 +113,7 @@ class Keys:
         return response
 
     def _respond(self, number: int, response: KeyResponse) -> None:
-        """Answer, unless it is too late for that."""
-        payload = encode_key_response(response)
-        try:
-            self._answers.respond(number, payload)
-        except UnknownQuery:
-            self._core.stats.reject("answer-too-late")
+        self._answers.respond_if_possible(number, encode_key_response(response))
 
 
 class KeyManager:

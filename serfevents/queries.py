@@ -62,7 +62,12 @@ class Collector:
     """What an internal query does with its answers; the default tells the application.
 
     A plain set of methods instead of outputs, since internal queries have no listener outside.
+
+    Attributes:
+        expects_self: Whether we answer the query ourselves, as everybody does.
     """
+
+    expects_self = True
 
     def acknowledged(self, query: int, source: str) -> None:
         """A member said that the query arrived."""
@@ -212,7 +217,7 @@ class Queries:
     ) -> int:
         core = self._core
         opened = _Open(core.next_number(), query, collector)
-        opened.expect(list(concerned))
+        opened.expect([n for n in concerned if collector.expects_self or n != core.name])
         self._open[query.ltime, query.id] = opened
         opened.timer = core.timers.arm(core.now + query.timeout, self._expire, opened)
         message = encode_query(query)

@@ -82,17 +82,20 @@ def _encode_ltimes(ltimes: Mapping[str, int]) -> bytes:
     return encode_map((name, encode_uint(ltime)) for name, ltime in ltimes.items())
 
 
-def decode_state(data: bytes, *, members_max: int, events_size_max: int) -> PushPull:
+def decode_state(data: bytes, *, size_max: int, members_max: int, events_size_max: int) -> PushPull:
     """Return a peer's state.
 
     Args:
         data: The whole state, type byte first.
+        size_max: Most bytes.
         members_max: Most members that it may name.
         events_size_max: Most bytes of names and payloads of events.
 
     Raises:
         DecodeError: `unknown-type`, `malformed`, `bad-field` or `too-large`.
     """
+    if len(data) > size_max:
+        raise DecodeError("too-large", f"a state of {len(data)} bytes")
     if data[:1] != _PUSH_PULL:
         raise DecodeError("unknown-type", "not a push/pull state")
     reader = _StateReader(data, members_max, events_size_max)
