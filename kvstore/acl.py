@@ -65,8 +65,7 @@ class Right:
     Attributes:
         resource: What the right is on.
         level: How much of it.
-        whole: Whether on everything that begins with the label (the right to write a prefix),
-            and not on the label alone.
+        whole: Whether on every key of a range, and not on the label alone.
     """
 
     resource: str
@@ -99,6 +98,7 @@ OPERATIONS: Final[Mapping[str, Right | None]] = MappingProxyType(
         "lock": _KEY_WRITE,
         "unlock": _KEY_WRITE,
         "delete_range": Right("key", Level.WRITE, whole=True),
+        "delete_prefix": Right("key", Level.WRITE, whole=True),
         "session_info": Right("session", Level.READ),
         "session_open": _SESSION_WRITE,
         "session_renew": _SESSION_WRITE,
@@ -228,9 +228,9 @@ class Acl:
         Args:
             actor: An accessor id; None is the anonymous token.
             operation: One of `OPERATIONS`.
-            label: What it is done to: a key, the prefix of a `delete_range`, the node of a
+            label: What it is done to: a key, a prefix, the first key of a range, the node of a
                 session; empty for operations on the store.
-            end: For a `delete_range` from `label` on that is no prefix: the first key after it.
+            end: For `delete_range`: the first key after the range, None if it has no end.
             now: The logical clock, in milliseconds.
 
         Raises:
@@ -250,7 +250,7 @@ class Acl:
             cause = Cause.TOKEN_EXPIRED if known else Cause.TOKEN_UNKNOWN
             return Decision(False, right.resource, label, right.level, cause)
         if right.whole:
-            until = prefix_end(label) if end is None else end
+            until = prefix_end(label) if operation == "delete_prefix" else end
             return authorizer.decide_range(label, until, right.level)
         return authorizer.decide(right.resource, label, right.level)
 

@@ -109,9 +109,9 @@ def test_an_authorizer_is_compiled_once_for_each_state_of_the_tables(acl: Acl) -
         ("put", "db/a", False),
         ("put", "web/a", True),
         ("lock", "web/a", True),
-        ("delete_range", "web/", False),
-        ("delete_range", "web/a", True),
-        ("delete_range", "web/secret/", False),
+        ("delete_prefix", "web/", False),
+        ("delete_prefix", "web/a", True),
+        ("delete_prefix", "web/secret/", False),
         ("session_open", "web-1", True),
         ("session_open", "web-2", False),
         ("set_policy", "", False),
@@ -136,10 +136,12 @@ def test_a_range_is_deleted_only_if_all_of_it_may_be_written(acl: Acl) -> None:
     assert acl.explain("alice", "delete_range", "web/a", end="web/b").allowed
     assert not acl.explain("alice", "delete_range", "web/a", end="web/t").allowed
     assert not acl.explain("alice", "delete_range", "web/a", end="xeb").allowed
+    assert not acl.explain("alice", "delete_range", "web/a").allowed
+    assert acl.explain("root", "delete_range", "web/a").allowed
 
 
 def test_the_explanation_names_the_rule_and_the_policy(acl: Acl) -> None:
-    assert str(acl.explain("alice", "delete_range", "web/")) == (
+    assert str(acl.explain("alice", "delete_prefix", "web/")) == (
         "key write on 'web/' is denied by"
         ' key_prefix "web/secret/" { policy = "deny" } of \'secretive\''
     )
