@@ -29,6 +29,8 @@ from serfevents.timers import Timer
 QUERY_VERSION: Final = 4
 #: Names of queries that Serf answers itself.
 INTERNAL_PREFIX: Final = "_serf_"
+#: The one internal query that an application may ask: who acknowledges it?
+PING: Final = INTERNAL_PREFIX + "ping"
 #: Ids are positive 32-bit numbers, as Go's rand.Int31 draws them.
 ID_BITS: Final = 31
 

@@ -35,7 +35,7 @@ from serfevents.outputs import (
     Rotation,
     UpdateMeta,
 )
-from serfevents.queries import INTERNAL_PREFIX, QUERY_VERSION, Queries, check_filter_arguments
+from serfevents.queries import INTERNAL_PREFIX, PING, QUERY_VERSION, Queries, check_filter_arguments
 from serfevents.recent import RecentPayloads
 from serfevents.records import Address, Alive, Leave, Recovered
 from serfevents.roster import Roster, is_active
@@ -426,7 +426,8 @@ class SerfEvents:
         Outputs: `QueryAcknowledged` and `QueryAnswered` for each member, then `QueryFinished`.
 
         Args:
-            name: What is asked; not `_serf_*`.
+            name: What is asked; not `_serf_*`, except for `_serf_ping` without a payload, which
+                members acknowledge but don't tell their application of.
             payload: The application's bytes.
             now: The present time.
             nodes: Only members of these names; none means all.
@@ -441,7 +442,7 @@ class SerfEvents:
         self._require_running()
         check_text(name, "a name")
         check_bytes(payload, "a payload")
-        if name.startswith(INTERNAL_PREFIX):
+        if name.startswith(INTERNAL_PREFIX) and (name != PING or payload):
             raise ValueError(f"queries named {INTERNAL_PREFIX}* are Serf's own")
         nodes = tuple(nodes)
         check_filter_arguments(nodes, tags)
