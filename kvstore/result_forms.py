@@ -134,6 +134,7 @@ _SUCCESSES: Final[dict[int, tuple[type, list[Field]]]] = {
             record_list("records"),
             Field("count", INTEGER),
             _NEXT,
+            Field("more", BOOL),
             *_integers("index", "revision"),
             _FILTERED,
             pair_list("deleted", (str, int)),

@@ -167,8 +167,8 @@ def test_a_time_beyond_64_bits_cannot_be_written() -> None:
         (Noop(), "Noop is no result"),
         (TxnOk(True, (Noop(),)), "Noop is no result"),  # type: ignore[arg-type]
         (PutOk((1, 2, 3), None, True), "is no record"),  # type: ignore[arg-type]
-        (RangeOk(((1,),), 1, None, 1, 1), "is no record"),  # type: ignore[arg-type]
-        (RangeOk((), 0, None, 1, 1, deleted=(("a", "b"),)), "deleted must hold pairs"),  # type: ignore[arg-type]
+        (RangeOk(((1,),), 1, None, False, 1, 1), "is no record"),  # type: ignore[arg-type]
+        (RangeOk((), 0, None, False, 1, 1, deleted=(("a", "b"),)), "deleted must hold pairs"),  # type: ignore[arg-type]
     ],
     ids=repr,
 )
@@ -179,7 +179,7 @@ def test_a_result_of_another_type_cannot_be_written(result: Result, reason: str)
 
 def test_a_result_beyond_64_bits_cannot_be_written() -> None:
     with pytest.raises(ValueError, match=r"out of range|too large|too big"):
-        encode_result(RangeOk((), 2**64, None, 1, 1))
+        encode_result(RangeOk((), 2**64, None, False, 1, 1))
 
 
 def nested(depth: int) -> Txn:
@@ -304,7 +304,7 @@ def errors_bytes(paths: list[object], refusals: list[object]) -> bytes:
         (msgpack.packb([VERSION, 1, [1], None, True]), "bad-field"),
         (msgpack.packb([VERSION, 1, [*PLAIN[:6], [1], 12], None, True]), "bad-field"),
         (msgpack.packb([VERSION, 1, PLAIN[:8], None, True]), None),
-        (msgpack.packb([VERSION, 8, msgpack.packb(5), 0, None, 1, 1]), "bad-field"),
+        (msgpack.packb([VERSION, 8, msgpack.packb(5), 0, None, False, 1, 1]), "bad-field"),
         (msgpack.packb([VERSION, 11, True, deep(11, [True], DEPTH_MAX)]), "too-deep"),
         (msgpack.packb([VERSION, 64, "a", 1, "entry"]), "bad-field"),
         (msgpack.packb([VERSION, 85, msgpack.packb(1)]), "bad-field"),
