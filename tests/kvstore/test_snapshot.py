@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from struct import unpack
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from kvstore.wire import pack, pack_list, unpack_list
 from tests.kvstore.messages import POLICY, ROLE, TOKEN
 
 GOLDEN = Path(__file__).parent / "golden" / "snapshot-rows-1.bin"
+DESCRIPTION = GOLDEN.with_suffix(".txt")
 
 Rows = dict[str, list[Any]]
 
@@ -164,11 +166,36 @@ def test_the_layout_is_as_told() -> None:
 # --- golden bytes: a stream of this version, for ever
 
 
-def test_bytes_of_this_version_never_change(rewrite: bool) -> None:
-    if rewrite:
-        GOLDEN.write_bytes(written(View(ROWS)))
+def described(stream: bytes) -> str:
+    """Return a stream in hexadecimal, frame by frame, each part with what it is."""
+    names = {HEADER: "header", FOOTER: "footer"} | {tag: name for name, tag in SECTIONS.items()}
+    lines = [f"{0:5} {stream[:8].hex()} magic {stream[:8]!r}"]
+    at = 8
+    while at < len(stream):
+        tag, flags, length = unpack(">BBI", stream[at : at + 6])
+        payload = stream[at + 6 : at + 6 + length]
+        head = f"tag {tag} ({names[tag]}), flags {flags}, {length} bytes"
+        lines.append(f"{at:5} {stream[at : at + 6].hex()} {head}")
+        if tag == FOOTER:
+            lines.append(f"{at + 6:5}   {payload[:32].hex()} SHA-256 of all before this frame")
+            payload = payload[32:]
+        start = at + 6 + length - len(payload)
+        for row in unpack_list(payload):
+            lines.append(f"{start:5}   {pack(row).hex()} {row!r}")
+            start += len(pack(row))
+        at += 6 + length + 4
+        lines.append(f"{at - 4:5}   {stream[at - 4 : at].hex()} checksum")
+    return "\n".join(lines) + "\n"
 
-    assert written(View(ROWS)) == GOLDEN.read_bytes()
+
+def test_bytes_of_this_version_never_change(rewrite: bool) -> None:
+    stream = written(View(ROWS))
+    if rewrite:
+        GOLDEN.write_bytes(stream)
+        DESCRIPTION.write_text(described(stream))
+
+    assert stream == GOLDEN.read_bytes()
+    assert described(stream) == DESCRIPTION.read_text()
 
 
 def test_bytes_of_this_version_are_read() -> None:
