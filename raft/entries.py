@@ -178,7 +178,7 @@ class Entries(Sequence[Entry]):
     def term_at(self, index: int) -> int:
         """Return the term of an entry, which must be one of these."""
         assert self.first_index <= index <= self.last_index
-        return self.runs[bisect_right(self.runs, index, key=_index_of) - 1][1]
+        return self.runs[bisect_right(self.runs, index, key=index_of) - 1][1]
 
     def commands(self) -> Iterable[tuple[int, bytes]]:
         """Return the index and payload of each of the application's entries.
@@ -206,6 +206,10 @@ class Entries(Sequence[Entry]):
             slice_marks(self.marks, first, last),
         )
 
+    def without_payloads(self) -> Entries:
+        """Return the same entries for a witness, which keeps their terms and configurations."""
+        return Entries(self.first_index, self.runs, (b"",) * len(self.payloads), self.marks)
+
     def __len__(self) -> int:
         return len(self.payloads)
 
@@ -223,7 +227,7 @@ class Entries(Sequence[Entry]):
     def _entry(self, index: int) -> Entry:
         """Return one entry."""
         term, payload = self.term_at(index), self.payloads[index - self.first_index]
-        at = bisect_left(self.marks, index, key=_index_of)
+        at = bisect_left(self.marks, index, key=index_of)
         if at == len(self.marks) or self.marks[at][0] != index:
             return Entry(term, index, payload)
         configuration = self.marks[at][1]
@@ -250,7 +254,8 @@ class Entries(Sequence[Entry]):
         return f"<Entries {' '.join(shown + more)}>"
 
 
-def _index_of(pair: tuple[int, object]) -> int:
+def index_of(pair: tuple[int, object]) -> int:
+    """Return the index of a run or a mark: the key to search for it."""
     return pair[0]
 
 
@@ -258,8 +263,8 @@ def slice_runs(runs: Sequence[TermRun], first: int, last: int) -> tuple[TermRun,
     """Return the runs of terms of the entries from `first` to `last`."""
     if first > last:
         return ()
-    begin = bisect_right(runs, first, key=_index_of) - 1
-    end = bisect_right(runs, last, key=_index_of)
+    begin = bisect_right(runs, first, key=index_of) - 1
+    end = bisect_right(runs, last, key=index_of)
     return ((first, runs[begin][1]), *runs[begin + 1 : end])
 
 
@@ -267,8 +272,8 @@ def slice_marks(marks: Sequence[Mark], first: int, last: int) -> tuple[Mark, ...
     """Return the marks of the entries from `first` to `last`."""
     if not marks or marks[-1][0] < first:
         return ()
-    begin = bisect_left(marks, first, key=_index_of)
-    return tuple(marks[begin : bisect_right(marks, last, key=_index_of)])
+    begin = bisect_left(marks, first, key=index_of)
+    return tuple(marks[begin : bisect_right(marks, last, key=index_of)])
 
 
 #: No entries at all.

@@ -136,13 +136,15 @@ class Heartbeat(_Message):
 
     Attributes:
         commit: At most what the receiver is known to have (or it would commit a conflict).
+        match: What the receiver is known to have: it acknowledged that in this term. If it does
+            not, it lost a part of its log.
         round: Number of the round of heartbeats within the term, which the answer repeats; 0 if
             no answer is wanted and only `commit` is news.
         quiesce: Whether the leader falls silent: the receiver stops its timer if it has
             everything.
     """
 
-    __slots__ = ("commit", "round", "quiesce")  # noqa: RUF023
+    __slots__ = ("commit", "match", "round", "quiesce")  # noqa: RUF023
 
     def __init__(
         self,
@@ -150,6 +152,7 @@ class Heartbeat(_Message):
         source: str,
         term: int,
         commit: int = 0,
+        match: int = 0,
         round: int = 0,  # noqa: A002  # the field's name
         quiesce: bool = False,
     ) -> None:
@@ -157,6 +160,7 @@ class Heartbeat(_Message):
         self.source = source
         self.term = term
         self.commit = commit
+        self.match = match
         self.round = round
         self.quiesce = quiesce
 

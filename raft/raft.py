@@ -1,6 +1,7 @@
 """The machine: one server of a Raft cluster, without sockets, clock, threads or disk.
 
-Owns the inputs, their checks, the term filter and the wiring of the parts.
+Owns the inputs, their checks and the queries: what drivers and applications see. What a server
+does by itself is in server.py and its parts.
 """
 
 from __future__ import annotations
@@ -8,42 +9,65 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from raft.changes import Change, SingleChange
+from raft.arguments import (
+    TIME_MAX,
+    check_change,
+    check_configuration,
+    check_payloads,
+    check_snapshot,
+    check_time,
+)
+from raft.changes import Change, SingleChange, check_id
 from raft.config import Config
-from raft.entries import LogId, LogIds
+from raft.entries import Entries, LogId, LogIds
+from raft.errors import (
+    AlreadyBootstrapped,
+    CampaignRefused,
+    CompactionRefused,
+    NotLeader,
+)
 from raft.membership import Configuration
-from raft.messages import Message
-from raft.outputs import Output, Role
-from raft.stored import NOTHING_STORED, SnapshotData, Stored
+from raft.messages import Message, TransferLeadership
+from raft.outputs import Cause, Output, Role
+from raft.server import Server
+from raft.stats import Stats
+from raft.status import Status, peer_statuses
+from raft.stored import NOTHING_STORED, Snapshot, SnapshotData, Stored
+
+FOLLOWER, LEADER = Role.FOLLOWER, Role.LEADER
 
 
 class Raft:
     """One server: feed it what arrives, write and send what it puts out, wake it when it asks.
 
     Every input takes the caller's monotonic time in seconds as its last positional argument and
-    queues outputs; `poll` hands them out one by one.
+    queues outputs; `poll` hands them out one by one. Options follow the time.
 
-    What a driver does, with each output, in any order that is convenient:
-    - `SendMessage`: send it, now or later or never; nothing has to be durable first.
-    - `Persist`: write it, in order; then `persisted(seq)`. Several at once are fine (group
-      commit), one after another too. Until then the machine withholds what depends on it.
+    What a driver does with each output, at its own pace:
+    - `SendMessage`: send it, now, later or never; nothing has to be durable first.
+    - `Persist`: write it, in order, then `persisted(seq)`. Several at once are fine (group
+      commit), one by one too. Until then the machine withholds what depends on it.
     - events: apply `EntriesCommitted` and `SnapshotInstalled` in order; the rest is news.
 
-    After a crash: construct it anew from what is durable (`Stored`), with any prefix of the
-    unanswered `Persist`s included. Ids of reads and forwards don't repeat across lives.
+    After a crash, make it anew from what is durable (`Stored`): everything up to the last
+    `persisted`, and of what was handed out since any prefix.
+
+    A new server does nothing until it is bootstrapped, asked for its vote or sent entries by a
+    leader to whose cluster it was added; the same is true of one that joins by its name.
 
     Args:
-        id: Unique in the cluster, never used again by a server that lost its disk.
+        id: Unique in the cluster, and never used again by a server that lost its disk.
         config: How it behaves.
-        rng: The only source of chance: one draw for each election timer, one at the start.
+        rng: The only source of chance: drawn from for each election timer, and at the start.
         now: The present time.
-        stored: What is on disk; a new server has nothing and waits until it is bootstrapped,
-            added to a cluster, or asked for its vote.
+        stored: What is on disk.
 
     Raises:
         StoredInvalid: `stored` contradicts itself.
         ValueError, TypeError: An argument is out of its range.
     """
+
+    __slots__ = ("_core", "_queue", "_server")
 
     def __init__(
         self,
@@ -54,103 +78,324 @@ class Raft:
         now: float,
         stored: Stored = NOTHING_STORED,
     ) -> None:
-        raise NotImplementedError
+        self._server = Server(check_id(id), config, rng, check_time(now), stored)
+        self._core = self._server.core
+        self._queue = self._core.outputs
 
-    # --- queries: pure
+    # --- queries -----------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
-        raise NotImplementedError
+        """Our name in the cluster."""
+        return self._core.id
 
     @property
-    def term(self) -> int:
-        raise NotImplementedError
+    def config(self) -> Config:
+        """How we behave."""
+        return self._core.config
 
     @property
     def role(self) -> Role:
-        raise NotImplementedError
+        """What we do."""
+        return self._core.role
+
+    @property
+    def term(self) -> int:
+        """Latest term we have been in."""
+        return self._core.term
 
     @property
     def leader(self) -> str | None:
-        raise NotImplementedError
-
-    @property
-    def voted_for(self) -> str | None:
-        raise NotImplementedError
+        """Who leads, as far as we know."""
+        return self._core.leader
 
     @property
     def commit_index(self) -> int:
-        raise NotImplementedError
+        """Up to where our log is known to be committed."""
+        return self._core.commit
 
     @property
     def applied_index(self) -> int:
-        """Up to where entries were handed out (or queued to be)."""
-        raise NotImplementedError
-
-    @property
-    def first_index(self) -> int:
-        raise NotImplementedError
+        """Up to where it was handed out, fetched or not."""
+        return self._core.applied
 
     @property
     def last_index(self) -> int:
-        raise NotImplementedError
+        """Index of our last entry."""
+        return self._core.log.last_index
 
     @property
     def configuration(self) -> Configuration:
-        raise NotImplementedError
+        """The configuration in force."""
+        return self._core.configuration
 
     @property
     def configuration_index(self) -> int:
-        raise NotImplementedError
+        """Index of the entry that brought it: what `change` takes as `expected_index`."""
+        return self._core.configuration_index
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The last snapshot."""
+        return self._core.snapshot
+
+    @property
+    def stats(self) -> Stats:
+        """Counters; they only grow."""
+        return self._core.stats
 
     def term_at(self, index: int) -> int | None:
-        """Return the term of an entry in memory or of the snapshot, else None."""
-        raise NotImplementedError
+        """Return the term of an entry; None if it is compacted or not there yet."""
+        return self._core.log.term_at(index)
 
-    def next_timeout(self) -> float | None:
-        raise NotImplementedError
+    def entries(self, first: int, last: int) -> Entries:
+        """Return the entries from `first` to `last` that are in memory."""
+        log = self._core.log
+        return log.entries(max(first, log.first_index), min(last, log.last_index))
+
+    def status(self) -> Status:
+        """Return everything that matters as one value."""
+        core = self._core
+        return Status(
+            id=core.id,
+            role=core.role,
+            term=core.term,
+            voted_for=core.voted_for,
+            leader=core.leader,
+            commit_index=core.commit,
+            applied_index=core.applied,
+            durable_index=self._server.durability.index,
+            first_index=core.log.first_index,
+            last_index=core.log.last_index,
+            snapshot_index=core.snapshot.index if core.snapshot is not None else 0,
+            configuration=core.configuration,
+            configuration_index=core.configuration_index,
+            regressed=core.regressed,
+            quiescent=core.quiescent,
+            transferee=self._server.transfer.to,
+            peers=peer_statuses(core, self._server.leader),
+        )
 
     def check_invariants(self) -> None:
-        raise NotImplementedError
+        """Assert what must always hold; for tests.
 
-    # --- outputs
+        Raises:
+            AssertionError: Something does not. The machine must be discarded.
+        """
+        core = self._core
+        core.log.check_invariants()
+        for part in (
+            self._server.durability,
+            self._server.applying,
+            self._server.elections,
+            self._server.reads,
+        ):
+            part.check_invariants()
+        assert (core.role is LEADER) == (self._server.leader is not None)
+        assert core.log.last_term <= core.term
+        assert core.snapshot is None or core.snapshot.index >= core.log.base_index
+        if self._server.leader is not None:
+            self._server.leader.check_invariants()
+
+    # --- outputs and time --------------------------------------------------------------------
 
     def poll(self) -> Output | None:
-        raise NotImplementedError
+        """Return the oldest output not yet fetched, or None.
 
-    # --- inputs: network, disk, time
+        What is sent, written and applied is built now, from all that is new; nothing else
+        changes by that.
+        """
+        queue = self._queue
+        while queue:
+            item = queue.popleft()
+            if not isinstance(item, tuple):
+                return item
+            output = item[0](item[1])
+            if output is not None:
+                return output
+        return None
 
-    def receive(self, message: Message, now: float) -> None:
-        raise NotImplementedError
-
-    def persisted(self, seq: int, now: float) -> None:
-        raise NotImplementedError
+    def next_timeout(self) -> float | None:
+        """Return when `handle_timeout` is due, or None."""
+        return self._server.next_timeout()
 
     def handle_timeout(self, now: float) -> None:
-        raise NotImplementedError
+        """Do what is due at `now`; earlier calls change nothing."""
+        self._at(now)
+        self._server.handle_timeout()
+
+    def _at(self, now: float) -> None:
+        """Take note of the time, which never goes back."""
+        core = self._core
+        if now > core.now:
+            if now > TIME_MAX:
+                raise ValueError(f"time must be within {TIME_MAX:.0e} seconds, not {now}")
+            core.now = now
+
+    # --- inputs from network and disk --------------------------------------------------------
+
+    def receive(self, message: Message, now: float) -> None:
+        """Take a message of a peer. Whatever it says, this does not raise.
+
+        Outputs: what the message leads to; `MessageRejected` if it can't be taken.
+        """
+        core = self._core
+        self._at(now)
+        if message.to != core.id or message.source == core.id:
+            core.reject(message, "not for us" if message.to != core.id else "from ourselves")
+            return
+        if core.quiescent and self._server.wakes(message):
+            self._server.wake()
+        self._server.step(message)
+
+    def persisted(self, seq: int, now: float) -> None:
+        """Note that everything up to `Persist(seq)` is durable.
+
+        Outputs: what waited for that. A number that was reported before changes nothing.
+
+        Raises:
+            UnknownSequence: No such `Persist` was fetched.
+        """
+        self._server.durability.check(seq)
+        self._at(now)
+        self._server.persisted(seq)
 
     def unreachable(self, peer: str, now: float) -> None:
-        raise NotImplementedError
+        """Note that a server can't be reached: the driver's connection broke, or it is dead.
+
+        A leader stops sending it entries behind those that may be lost; a follower of a sleeping
+        group whose leader it is wakes.
+        """
+        self._at(now)
+        core = self._core
+        if self._server.leader is not None:
+            progress = self._server.leader.replication.peers.get(peer)
+            if progress is not None:
+                self._server.leader.replication.unreachable(progress)
+        elif core.quiescent and peer == core.leader:
+            self._server.wake()
 
     def snapshot_failed(self, peer: str, now: float) -> None:
-        raise NotImplementedError
+        """Note that a snapshot can't be brought to a follower: it is tried again later."""
+        self._at(now)
+        if self._server.leader is not None:
+            progress = self._server.leader.replication.peers.get(peer)
+            if progress is not None:
+                self._server.leader.replication.snapshot_failed(progress)
 
-    # --- inputs: application
-
-    def bootstrap(self, configuration: Configuration, now: float) -> None:
-        raise NotImplementedError
+    # --- inputs from the application: the log ------------------------------------------------
 
     def propose(self, payload: bytes, now: float) -> LogId:
-        raise NotImplementedError
+        """Have a command appended to the log of all servers.
+
+        Returns:
+            Where it stands. It is committed when `EntriesCommitted` has an entry there of this
+            term, lost when `ProposalsLost` says so, and as long as neither came it is open.
+
+        Raises:
+            NotLeader: Ask the one that `leader` names.
+            ProposalDropped: It did not enter the log, for the reason given.
+        """
+        ids = self.propose_many((payload,), now)
+        return LogId(ids.term, ids.first)
 
     def propose_many(self, payloads: Sequence[bytes], now: float) -> LogIds:
-        raise NotImplementedError
+        """Propose several commands, which will stand one behind the other; see `propose`."""
+        core = self._core
+        checked = check_payloads(payloads, core.config.payload_size_max)
+        if self._server.leader is None:
+            raise NotLeader(core.leader)
+        self._at(now)
+        ids = self._server.leader.propose(checked)
+        self._server.stir()
+        return ids
 
     def forward(self, payloads: Sequence[bytes], now: float) -> int:
-        raise NotImplementedError
+        """Propose here or, if another leads, there; see `Config.forwarding`.
+
+        Returns:
+            A number that `ForwardFinished` repeats.
+
+        Raises:
+            ProposalDropped: Forwarding is off, too many wait, or no leader is known.
+        """
+        checked = check_payloads(payloads, self._core.config.payload_size_max)
+        self._at(now)
+        number = self._server.forwarding.forward(checked)
+        self._server.stir()
+        return number
 
     def read(self, now: float, *, lease: bool = False) -> int:
-        raise NotImplementedError
+        """Begin a linearizable read, at any server.
+
+        Args:
+            now: The present time.
+            lease: Whether the leader may answer without asking others, while it has a lease
+                (`Config.lease_reads`); without one the read goes the long way.
+
+        Returns:
+            A number that `ReadReady` or `ReadFailed` repeats.
+
+        Raises:
+            ReadRefused: Too many reads wait, or leases are switched off.
+        """
+        self._at(now)
+        number = self._server.reads.read(lease=lease)
+        self._server.stir()
+        return number
+
+    def compact(self, index: int, data: SnapshotData, now: float) -> None:
+        """Replace the log up to `index` by a snapshot of the application's state there.
+
+        Some entries are kept behind it in memory (`Config.trailing_entries`).
+
+        Args:
+            index: Last index that the state has seen; at most what was handed out.
+            data: The state, in the application's format.
+            now: The present time.
+
+        Outputs: `Persist` with the snapshot.
+
+        Raises:
+            CompactionRefused: Not all up to `index` was handed out, or a newer snapshot is there.
+        """
+        core = self._core
+        check_snapshot(index, data)
+        if index > core.applied:
+            raise CompactionRefused(f"only entries up to {core.applied} were handed out")
+        if index <= (core.snapshot.index if core.snapshot is not None else 0):
+            raise CompactionRefused(f"there is a snapshot of index {index} or later already")
+        self._at(now)
+        found = core.log.configuration_at(index)
+        if found is None:
+            assert core.snapshot is not None
+            found = core.snapshot.configuration_index, core.snapshot.configuration
+        term = core.log.term_at(index)
+        assert term is not None
+        core.snapshot = Snapshot(index, term, found[1], found[0], data)
+        base = max(core.log.base_index, index - core.config.trailing_entries)
+        self._server.applying.settle(base)
+        core.log.compact(base)
+        self._server.durability.compacted(core.snapshot)
+
+    # --- inputs from the application: the cluster --------------------------------------------
+
+    def bootstrap(self, configuration: Configuration, now: float) -> None:
+        """Found a cluster: the configuration becomes the first entry of the log.
+
+        Do this on one of its voters, or on several with the very same configuration. The others
+        learn it from the leader. Never do it on a server that is to join a cluster.
+
+        Raises:
+            AlreadyBootstrapped: The server has a log or has been in a term.
+        """
+        core = self._core
+        check_configuration(configuration)
+        if core.term or core.log.last_index:
+            raise AlreadyBootstrapped(f"{core.id} is in term {core.term} already")
+        self._at(now)
+        self._server.elections.become_follower(1, None, Cause.FORCED)
+        self._adopt(configuration)
 
     def change(
         self,
@@ -159,28 +404,139 @@ class Raft:
         *,
         expected_index: int | None = None,
     ) -> LogId:
-        raise NotImplementedError
+        """Have the membership changed; on the leader only.
+
+        Args:
+            change: What to change.
+            now: The present time.
+            expected_index: If given, the `configuration_index` that the change was made for.
+
+        Returns:
+            Where it stands; `ConfigurationChanged` tells that it is in force. It is lost when
+            `ProposalsLost` says so.
+
+        Raises:
+            NotLeader: Ask the one that `leader` names.
+            ChangePending: An earlier change has to come into force first.
+            ConfigurationMismatch: The configuration is not the expected one.
+            ChangeRefused: The configuration does not allow it.
+            ProposalDropped: Leadership is being transferred.
+        """
+        checked = check_change(change)
+        if self._server.leader is None:
+            raise NotLeader(self._core.leader)
+        self._at(now)
+        log_id = self._server.leader.change(checked, expected_index)
+        self._server.stir()
+        return log_id
 
     def transfer(self, to: str, now: float) -> None:
-        raise NotImplementedError
+        """Have another server lead; a follower passes the wish on to its leader.
+
+        Outputs: `TransferFinished` on the leader, by `Config.transfer_timeout` at the latest.
+        Until then it takes no proposals.
+
+        Raises:
+            TransferRefused: The server can't lead, or does so already.
+            NotLeader: No leader is known to pass the wish on to.
+        """
+        core = self._core
+        check_id(to)
+        if self._server.leader is None and core.leader is None:
+            raise NotLeader
+        self._at(now)
+        if self._server.leader is None:
+            assert core.leader is not None
+            core.send(TransferLeadership(core.leader, core.id, 0, to))
+        else:
+            self._server.leader.transfer(to)
+        self._server.stir()
 
     def campaign(self, now: float) -> None:
-        raise NotImplementedError
+        """Try to be elected without waiting for the timer.
+
+        Raises:
+            CampaignRefused: It may not, for the reason given.
+        """
+        reason = self._server.elections.may_campaign(max(now, self._core.now))
+        if reason:
+            raise CampaignRefused(reason)
+        self._at(now)
+        self._server.stir()
+        self._server.elections.campaign(Cause.CAMPAIGN)
 
     def step_down(self, now: float) -> None:
-        raise NotImplementedError
+        """Lead no longer; `transfer` is the gentle way.
+
+        Raises:
+            NotLeader: It doesn't.
+        """
+        if self._server.leader is None:
+            raise NotLeader(self._core.leader)
+        self._at(now)
+        self._server.step_down(Cause.STEPPED_DOWN)
 
     def forget_leader(self, now: float) -> None:
-        raise NotImplementedError
+        """Believe that the leader is gone, so that another can be elected at once.
 
-    def compact(self, index: int, data: SnapshotData, now: float) -> None:
-        raise NotImplementedError
-
-    def quiesce(self, now: float) -> bool:
-        raise NotImplementedError
-
-    def wake(self, now: float) -> None:
-        raise NotImplementedError
+        Raises:
+            CampaignRefused: The leader may have a lease.
+        """
+        core = self._core
+        if core.config.lease_reads:
+            raise CampaignRefused("the leader may have a lease")
+        self._at(now)
+        if core.role is FOLLOWER:
+            self._server.stir()
+            core.follow(None)
 
     def unsafe_force_configuration(self, configuration: Configuration, now: float) -> LogId:
-        raise NotImplementedError
+        """Make this server's log the truth, and give it a new configuration. UNSAFE.
+
+        Only for a cluster of which a quorum is lost for good. What the lost servers had committed
+        and this one lacks is lost; what this one had and was never committed, is. Do it on the one
+        server with the longest log of the latest term; all others must never come back with
+        their data.
+
+        Raises:
+            ValueError: The configuration doesn't let this server lead.
+        """
+        core = self._core
+        check_configuration(configuration)
+        if not configuration.is_electable(core.id):
+            raise ValueError(f"{core.id} must be a voter that may lead")
+        self._at(now)
+        core.quiescent = core.regressed = False
+        self._server.elections.become_follower(core.term + 1, None, Cause.FORCED)
+        self._adopt(configuration)
+        return LogId(core.term, core.log.last_index)
+
+    def _adopt(self, configuration: Configuration) -> None:
+        """Append a configuration and take our whole log for committed."""
+        core = self._core
+        core.log.append_mark(core.term, configuration)
+        core.commit = core.log.last_index
+        self._server.durability.changed()
+
+    # --- inputs from the application: sleep --------------------------------------------------
+
+    def quiesce(self, now: float) -> bool:
+        """Put an idle group to sleep: no heartbeats, no timers, until something happens.
+
+        Any proposal, read, change or message of a server that is awake wakes it. As nobody
+        watches the leader, the driver must report a dead one to its followers (`unreachable`).
+
+        Returns:
+            Whether the group sleeps: only a leader can have it so, and only if all members have
+            everything and nothing waits.
+        """
+        self._at(now)
+        core, leader = self._core, self._server.leader
+        if leader is None or not core.config.quiescence or not self._server.reads.is_idle:
+            return core.quiescent
+        return leader.quiesce()
+
+    def wake(self, now: float) -> None:
+        """Wake a sleeping group."""
+        self._at(now)
+        self._server.stir()

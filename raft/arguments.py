@@ -1,0 +1,63 @@
+"""Checks of what the application passes to a machine: refused before anything changes.
+
+Knows nothing of the machine. Each check returns what it was given, in the form that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from raft.changes import Change, SingleChange
+from raft.errors import Drop, ProposalDropped
+from raft.membership import Configuration
+from raft.stored import SnapshotData
+
+#: Latest time, in seconds: floats beyond it are too coarse for deadlines.
+TIME_MAX = 1e12
+
+
+def check_time(now: float) -> float:
+    """Return a time, which must be a number within `TIME_MAX`."""
+    if isinstance(now, bool) or not isinstance(now, (int, float)):
+        raise TypeError(f"time is a number of seconds, not {type(now).__name__}")
+    if not -TIME_MAX <= now <= TIME_MAX:
+        raise ValueError(f"time must be finite, and within {TIME_MAX:.0e} seconds, not {now}")
+    return now
+
+
+def check_payloads(payloads: Sequence[bytes], size_max: int) -> tuple[bytes, ...]:
+    """Return proposals, which must be bytes, at least one, and none above the limit.
+
+    Raises:
+        ProposalDropped: One is too large.
+    """
+    checked = tuple(payloads)
+    if not checked:
+        raise ValueError("nothing is proposed")
+    if set(map(type, checked)) != {bytes}:
+        raise TypeError("a proposal must be bytes")
+    if max(map(len, checked)) > size_max:
+        raise ProposalDropped(Drop.TOO_LARGE)
+    return checked
+
+
+def check_change(change: Change | Iterable[SingleChange]) -> Change:
+    """Return a change; single ones are made into one."""
+    return change if isinstance(change, Change) else Change(tuple(change))
+
+
+def check_configuration(configuration: Configuration) -> Configuration:
+    """Return a configuration that can decide something."""
+    if not isinstance(configuration, Configuration):
+        raise TypeError(f"not a Configuration: {configuration!r}")
+    if not configuration.voters:
+        raise ValueError("a cluster needs a voter")
+    return configuration
+
+
+def check_snapshot(index: int, contents: SnapshotData) -> None:
+    """Refuse what can't be a snapshot."""
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise TypeError(f"an index is a whole number, not {index!r}")
+    if not isinstance(contents, (bytes, memoryview)):
+        raise TypeError(f"a snapshot is bytes or a memoryview, not {type(contents).__name__}")

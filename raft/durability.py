@@ -1,0 +1,208 @@
+"""What is on disk, what is on its way there, and what has to wait for it.
+
+Owns the `Persist`s and the gate behind which messages wait. Knows nothing of what they mean.
+
+Whatever a message claims has to be durable before the message leaves: terms and votes, entries
+that are acknowledged, and the whole log that a candidate boasts of. So a message that is given
+to `send_when_durable` waits for everything that is not durable at that moment. All else, above
+all a leader's entries, leaves at once: the disks of leader and followers work side by side.
+
+A later truncation takes back what an earlier write will report: an entry of the same index and
+term may come again, and only its own write counts (no ABA).
+
+Source: Raft paper figure 2 ("updated on stable storage before responding"); dissertation 10.2.1;
+etcd-io/raft's asynchronous storage writes. Deviation: etcd's let vote requests leave before what
+they claim is durable; a candidate that crashes then can be elected without what its voters have.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from raft.core import Core, Intent
+from raft.entries import NO_ENTRIES
+from raft.errors import UnknownSequence
+from raft.messages import AppendEntriesResponse, Message
+from raft.outputs import Persist, SendMessage
+from raft.stored import HardState, Snapshot
+
+
+class Durability:
+    """The machine's writes, in order, and the messages that wait for them.
+
+    Attributes:
+        index: Up to here the log is durable. Invariant: index <= log.last_index, except while a
+            snapshot that replaces the log is on its way.
+        snapshot_due: A leader's snapshot that is not durable yet: the log behind it can't be
+            handed out.
+    """
+
+    __slots__ = (
+        "_confirmed",
+        "_core",
+        "_deliver",
+        "_dirty",
+        "_gate",
+        "_intent",
+        "_outstanding",
+        "_queued",
+        "_seq",
+        "_snapshot",
+        "_snapshot_seq",
+        "_truncate_from",
+        "_unsaved_from",
+        "index",
+        "snapshot_due",
+    )
+
+    def __init__(self, core: Core, deliver: Callable[[Message], None]) -> None:
+        self._core = core
+        self._deliver = deliver
+        self.index = core.log.last_index
+        self.snapshot_due: Snapshot | None = None
+        # Invariant: everything before this index is in some Persist that was handed out.
+        self._unsaved_from = core.log.last_index + 1
+        self._truncate_from = 0
+        self._snapshot: Snapshot | None = None
+        self._snapshot_seq = 0
+        # Sequence number of the Persist handed out last, and of the one reported last.
+        self._seq = 0
+        self._confirmed = 0
+        # Of each Persist in between: its number, and up to where the log is durable after it.
+        self._outstanding: deque[tuple[int, int]] = deque()
+        # Whether something waits to be handed out, and whether an intent to do so is queued.
+        self._dirty = False
+        self._queued = False
+        self._gate: deque[tuple[int, Message]] = deque()
+        self._intent: Intent = (self._render, None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything is durable."""
+        return not self._dirty and self._confirmed == self._seq
+
+    # --- what changed
+
+    def changed(self) -> None:
+        """Have the hard state and all new entries written."""
+        self._dirty = True
+        if not self._queued and len(self._outstanding) < self._core.config.persists_max:
+            self._queued = True
+            self._core.outputs.append(self._intent)
+
+    def truncated(self, index: int) -> None:
+        """Note that the log's entries from `index` on were removed."""
+        self._take_back(index - 1)
+        self._unsaved_from = min(self._unsaved_from, index)
+
+    def compacted(self, snapshot: Snapshot) -> None:
+        """Have our own snapshot written; the log behind it stays as it is."""
+        self._snapshot = snapshot
+        self.changed()
+
+    def replaced(self, snapshot: Snapshot, kept: int) -> None:
+        """Have a leader's snapshot written in place of the log, of which `kept` was right."""
+        self._take_back(kept)
+        self._snapshot = self.snapshot_due = snapshot
+        self._snapshot_seq = self._seq + 1
+        self._truncate_from = self._unsaved_from = snapshot.index + 1
+        self.changed()
+
+    def _take_back(self, index: int) -> None:
+        """Have no write that was handed out count for what is behind `index`."""
+        self.index = min(self.index, index)
+        self._outstanding = deque((seq, min(last, index)) for seq, last in self._outstanding)
+
+    # --- out
+
+    def _render(self, _: None) -> Persist | None:
+        """Return everything that is not yet written."""
+        core, log = self._core, self._core.log
+        self._queued = self._dirty = False
+        self._seq += 1
+        first, last = self._unsaved_from, log.last_index
+        self._unsaved_from = last + 1
+        self._outstanding.append((self._seq, last))
+        entries = log.entries(first, last) if first <= last else NO_ENTRIES
+        state = HardState(core.term, core.voted_for, core.commit, core.regressed)
+        snapshot, truncate_from = self._snapshot, self._truncate_from
+        self._snapshot, self._truncate_from = None, 0
+        return Persist(self._seq, state, entries, snapshot, truncate_from)
+
+    def send_when_durable(self, message: Message) -> None:
+        """Queue a message as soon as everything that is new now is durable.
+
+        One to ourselves is delivered then: our own vote counts no earlier than others'.
+        """
+        seq = self._seq + self._dirty
+        if seq > self._confirmed:
+            self._gate.append((seq, message))
+        elif message.to == self._core.id:
+            self._deliver(message)
+        else:
+            self._core.send(message)
+
+    def acknowledge(self, message: AppendEntriesResponse) -> None:
+        """As `send_when_durable`; of acknowledgements that wait for the same, the last says all."""
+        if self._gate:
+            seq, waiting = self._gate[-1]
+            if (
+                type(waiting) is AppendEntriesResponse
+                and seq == self._seq + self._dirty
+                and not waiting.rejected
+                and waiting.index <= message.index
+                and (waiting.term, waiting.to) == (message.term, message.to)
+            ):
+                waiting.index = message.index
+                return
+        self.send_when_durable(message)
+
+    # --- in
+
+    def check(self, seq: int) -> None:
+        """Refuse a number that was never handed out.
+
+        Raises:
+            UnknownSequence: It was not.
+        """
+        if not isinstance(seq, int) or not 0 < seq <= self._seq:
+            raise UnknownSequence(f"{seq!r} was never handed out; the last Persist was {self._seq}")
+
+    def confirm(self, seq: int) -> Snapshot | None:
+        """Note that everything up to a Persist is durable.
+
+        Returns:
+            The leader's snapshot that has become durable by this, if one has.
+        """
+        outstanding = self._outstanding
+        while outstanding and outstanding[0][0] <= seq:
+            self._confirmed, self.index = outstanding.popleft()
+        if self._dirty and not self._queued:
+            self.changed()
+        if self.snapshot_due is not None and self._snapshot_seq <= self._confirmed:
+            snapshot, self.snapshot_due = self.snapshot_due, None
+            return snapshot
+        return None
+
+    def release(self) -> None:
+        """Let go what waited for what is durable now."""
+        gate, core = self._gate, self._core
+        while gate and gate[0][0] <= self._confirmed:
+            message = gate.popleft()[1]
+            if message.to == core.id:
+                self._deliver(message)
+            else:
+                core.outputs.append(SendMessage(message))
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold; for tests."""
+        log = self._core.log
+        assert self.index <= max(log.last_index, self._core.commit)
+        assert self._unsaved_from <= log.last_index + 1
+        assert len(self._outstanding) <= self._core.config.persists_max
+        assert not self._queued or self._dirty
+        seqs = [seq for seq, _ in self._outstanding]
+        assert seqs == list(range(self._confirmed + 1, self._seq + 1))
+        assert [seq for seq, _ in self._gate] == sorted(seq for seq, _ in self._gate)
+        assert all(seq > self._confirmed for seq, _ in self._gate)

@@ -1,0 +1,421 @@
+"""Who leads: timers, campaigns and votes.
+
+Owns the term, the vote and the role: all three change here only. Knows nothing of entries beyond
+what makes a log more up to date than another, nor of what a leader does.
+
+Source: Raft paper 5.2 and 5.4.1; dissertation 3.10 (transfer), 4.2.3 and 6.2 (stickiness), 9.6
+(pre-vote); raft-rs for priorities and for the commit index in votes, without which two servers
+of which one was removed can be stuck (etcd issue 12359).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raft.applying import Applying
+from raft.core import Core
+from raft.durability import Durability
+from raft.messages import (
+    Refusal,
+    RequestPreVote,
+    RequestPreVoteResponse,
+    RequestVote,
+    RequestVoteResponse,
+)
+from raft.outputs import Cause, ElectionFailed, Role, RoleChanged
+from raft.quorum import VoteResult, vote_result
+
+FOLLOWER, PRE_CANDIDATE = Role.FOLLOWER, Role.PRE_CANDIDATE
+CANDIDATE, LEADER = Role.CANDIDATE, Role.LEADER
+
+
+class Elections:
+    """Campaigns when no leader is heard, votes when others do.
+
+    Args:
+        core: The machine's common ground.
+        durability: What has to be durable before votes and requests leave.
+        applying: Who is told of commit indexes that votes carry.
+        begin_leading: Called when an election is won.
+        end_leading: Called before a leader becomes a follower.
+        restarted: Whether this is not the server's first life.
+
+    Attributes:
+        deadline: When to campaign unless a leader is heard, seconds.
+    """
+
+    __slots__ = (
+        "_applying",
+        "_begin_leading",
+        "_core",
+        "_durability",
+        "_end_leading",
+        "_patient_until",
+        "_timeout",
+        "_transferred",
+        "_votes",
+        "deadline",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        durability: Durability,
+        applying: Applying,
+        *,
+        begin_leading: Callable[[], None],
+        end_leading: Callable[[], None],
+        restarted: bool,
+    ) -> None:
+        self._core = core
+        self._durability = durability
+        self._applying = applying
+        self._begin_leading = begin_leading
+        self._end_leading = end_leading
+        self._votes: dict[str, Refusal] = {}
+        self._transferred = False
+        self._timeout = 0.0
+        self.deadline = 0.0
+        config = core.config
+        # A former life may have told a leader that it hears it; leases build on our patience.
+        patience = config.election_timeout if config.lease_reads and restarted else 0.0
+        self._patient_until = core.now + patience
+        self._draw_timeout()
+
+    # --- roles: the only place where term, vote and role change
+
+    def become_follower(self, term: int, leader: str | None, cause: Cause) -> None:
+        """Follow `leader`, or whoever will lead `term`."""
+        core = self._core
+        if core.role is LEADER:
+            self._end_leading()
+        if term != core.term:
+            assert term > core.term
+            core.term = term
+            core.voted_for = None
+            self._durability.changed()
+        self._change_role(FOLLOWER, cause)
+        self._draw_timeout()
+        self._follow(leader)
+
+    def _become_pre_candidate(self, cause: Cause) -> None:
+        """Ask who would vote, without changing the term or the vote."""
+        core = self._core
+        self._change_role(PRE_CANDIDATE, cause)
+        self.deadline = core.now + self._timeout
+        core.follow(None)
+
+    def _become_candidate(self, cause: Cause) -> None:
+        """Begin a term and vote for ourselves."""
+        core = self._core
+        core.term += 1
+        core.voted_for = core.id
+        self._durability.changed()
+        self._change_role(CANDIDATE, cause)
+        self._draw_timeout()
+        core.follow(None)
+
+    def _become_leader(self) -> None:
+        """Lead the term for which we were elected."""
+        core = self._core
+        assert core.role is CANDIDATE
+        core.stats.elections_won += 1
+        self._change_role(LEADER, Cause.ELECTION_WON)
+        core.follow(core.id)
+        self._begin_leading()
+
+    def _change_role(self, role: Role, cause: Cause) -> None:
+        """Take a role, without the votes of the one before, and say so if it is another."""
+        core = self._core
+        self._votes.clear()
+        previous, core.role = core.role, role
+        if role is not previous:
+            core.emit(RoleChanged(role, previous, core.term, cause))
+
+    # --- timers
+
+    def _draw_timeout(self) -> None:
+        """Wait anew, for a time that others hardly draw too (paper 5.2)."""
+        core = self._core
+        low, high = core.config.election_timeout, core.config.election_timeout_limit
+        self._timeout = low + (high - low) * core.rng.random()
+        self.deadline = core.now + self._timeout
+
+    def _follow(self, leader: str | None) -> None:
+        """Note who leads; one that is named was just heard."""
+        core = self._core
+        if leader is not None:
+            core.leader_heard_at = core.now
+        core.follow(leader)
+
+    def heard(self, leader: str) -> None:
+        """Note a message of the term's leader; whoever else we thought to be, we follow it."""
+        core = self._core
+        if core.role is FOLLOWER:
+            core.leader_heard_at = core.now
+            self.deadline = core.now + self._timeout
+            if leader != core.leader:
+                core.follow(leader)
+        else:
+            self.become_follower(core.term, leader, Cause.LEADER_HEARD)
+
+    def rearm(self) -> None:
+        """Begin to wait anew."""
+        self.deadline = self._core.now + self._timeout
+
+    @property
+    def is_promotable(self) -> bool:
+        """Whether we may campaign: others know us as a voter, and we have what voters have."""
+        core = self._core
+        return (
+            core.configuration.is_electable(core.id)
+            and not core.regressed
+            and self._durability.snapshot_due is None
+        )
+
+    def next_timeout(self) -> float | None:
+        """Return when to campaign, or None if we never will."""
+        core = self._core
+        if core.quiescent or core.role is LEADER or not self.is_promotable:
+            return None
+        return self.deadline
+
+    def handle_timeout(self) -> None:
+        """Campaign if no leader was heard in time."""
+        core, due = self._core, self.next_timeout()
+        if due is None or due > core.now:
+            return
+        if self._has_unapplied_configuration():
+            self.rearm()
+            return
+        if core.role is not FOLLOWER:
+            self._report_failure()
+        self.campaign(Cause.TIMEOUT)
+
+    # --- candidates
+
+    def _has_unapplied_configuration(self) -> bool:
+        """Return whether a committed configuration is not yet in force here.
+
+        By the configuration before it we might be elected though a majority of the new one
+        elects another (etcd issue 12133).
+        """
+        core = self._core
+        return core.log.has_configuration(core.applied + 1, core.commit)
+
+    def may_campaign(self, now: float) -> str:
+        """Return why we may not campaign at `now` on our own account, or "" if we may."""
+        core = self._core
+        if core.role is LEADER:
+            return "it leads already"
+        if not self.may_take_over():
+            return "it is not a voter that may lead, or its configuration is not yet in force"
+        if core.config.lease_reads and (self._hears_leader(now) or now < self._patient_until):
+            return "it hears from a leader, who may have a lease"
+        return ""
+
+    def may_take_over(self) -> bool:
+        """Return whether we may campaign if the leader wants it."""
+        return self.is_promotable and not self._has_unapplied_configuration()
+
+    def campaign(self, cause: Cause) -> None:
+        """Try to be elected; at once and whatever others think if the leader hands over."""
+        transfer = cause is Cause.TRANSFER
+        if self._core.config.pre_vote and not transfer:
+            self._ask_in_advance(cause)
+        else:
+            self._ask(cause, transfer=transfer)
+
+    def _ask_in_advance(self, cause: Cause) -> None:
+        """Ask who would vote for us (dissertation 9.6)."""
+        core = self._core
+        core.stats.pre_votes += 1
+        self._become_pre_candidate(cause)
+        own = RequestPreVoteResponse(core.id, core.id, core.term + 1, granted=True)
+        for voter in core.configuration.all_voters:
+            if voter != core.id:
+                core.send(
+                    RequestPreVote(
+                        voter,
+                        core.id,
+                        core.term + 1,
+                        core.log.last_index,
+                        core.log.last_term,
+                        core.commit,
+                        core.commit_term,
+                        core.config.priority,
+                    )
+                )
+        self.on_pre_vote_response(own)
+
+    def _ask(self, cause: Cause, *, transfer: bool = False) -> None:
+        """Ask for votes (paper 5.2); what the requests claim has to be durable first."""
+        core = self._core
+        core.stats.elections += 1
+        self._become_candidate(cause)
+        self._transferred = transfer
+        for voter in core.configuration.all_voters:
+            if voter != core.id:
+                self._durability.send_when_durable(
+                    RequestVote(
+                        voter,
+                        core.id,
+                        core.term,
+                        core.log.last_index,
+                        core.log.last_term,
+                        core.commit,
+                        core.commit_term,
+                        core.config.priority,
+                        transfer,
+                    )
+                )
+        own = RequestVoteResponse(core.id, core.id, core.term, granted=True)
+        self._durability.send_when_durable(own)
+
+    def on_pre_vote_response(self, message: RequestPreVoteResponse) -> None:
+        """Begin the election if a quorum would vote for us."""
+        self._learn_commit(message.commit, message.commit_term)
+        if self._core.role is not PRE_CANDIDATE:
+            return
+        match self._count(message):
+            case VoteResult.WON:
+                self._ask(Cause.PRE_VOTE_WON)
+            case VoteResult.LOST:
+                self._lose()
+            case VoteResult.PENDING:
+                pass
+
+    def on_vote_response(self, message: RequestVoteResponse) -> None:
+        """Lead if a quorum voted for us."""
+        self._learn_commit(message.commit, message.commit_term)
+        if self._core.role is not CANDIDATE:
+            return
+        match self._count(message):
+            case VoteResult.WON:
+                self._become_leader()
+            case VoteResult.LOST:
+                self._lose()
+            case VoteResult.PENDING:
+                pass
+
+    def _count(self, message: RequestVoteResponse | RequestPreVoteResponse) -> VoteResult:
+        """Count an answer, the first of each voter, and return how the election stands."""
+        refusal = Refusal.NONE if message.granted else message.refusal
+        self._votes.setdefault(message.source, refusal)
+        votes = {voter: refusal is Refusal.NONE for voter, refusal in self._votes.items()}
+        configuration = self._core.configuration
+        return vote_result(votes, configuration.voters, configuration.voters_outgoing)
+
+    def _lose(self) -> None:
+        """Wait for a leader, or for the next timeout."""
+        self._report_failure()
+        self.become_follower(self._core.term, None, Cause.ELECTION_LOST)
+
+    def _report_failure(self) -> None:
+        """Tell that a campaign did not succeed."""
+        core = self._core
+        pre_vote = core.role is PRE_CANDIDATE
+        refusals = sorted(item for item in self._votes.items() if item[1] is not Refusal.NONE)
+        core.emit(ElectionFailed(core.term + pre_vote, pre_vote, tuple(refusals)))
+
+    # --- voters
+
+    def _hears_leader(self, now: float) -> bool:
+        """Return whether a leader was heard within the last election timeout."""
+        core = self._core
+        if core.role is LEADER or (core.quiescent and core.leader is not None):
+            return True
+        silence = now - core.leader_heard_at
+        return core.leader is not None and silence < core.config.election_timeout
+
+    def loyal_refusal(self, message: RequestVote | RequestPreVote) -> Refusal:
+        """Return why a candidate of a later term is not even considered (dissertation 4.2.3).
+
+        A leader's own request, and one that it caused, is no disloyalty.
+        """
+        core = self._core
+        transfer = type(message) is RequestVote and message.transfer
+        if transfer or not core.config.check_quorum or message.source == core.leader:
+            return Refusal.NONE
+        if core.now < self._patient_until:
+            return Refusal.LEASE
+        if not self._hears_leader(core.now):
+            return Refusal.NONE
+        known = message.source in core.configuration.members
+        return Refusal.LEADER_ALIVE if known else Refusal.NOT_A_MEMBER
+
+    def on_request_vote(self, message: RequestVote) -> None:
+        """Vote, at most once in a term, for one whose log is at least as up to date (5.4.1).
+
+        The request's term is ours by now. Servers that are no voters as far as they know vote
+        too: the candidate's configuration may be newer than theirs.
+        """
+        core = self._core
+        refusal = self._refusal(message)
+        if refusal is Refusal.NONE:
+            if core.voted_for is None:
+                core.voted_for = message.source
+                self._durability.changed()
+            self.rearm()
+        else:
+            self._learn_commit(message.commit, message.commit_term)
+        self.answer(message, refusal)
+
+    def on_request_pre_vote(self, message: RequestPreVote) -> None:
+        """Tell whether we would vote; nothing changes by that."""
+        refusal = self._refusal(message)
+        if refusal is not Refusal.NONE:
+            self._learn_commit(message.commit, message.commit_term)
+        self.answer(message, refusal)
+
+    def _refusal(self, message: RequestVote | RequestPreVote) -> Refusal:
+        """Return why a candidate does not get our vote."""
+        core = self._core
+        if core.regressed:
+            return Refusal.REGRESSED
+        ahead = type(message) is RequestPreVote and message.term > core.term
+        free = core.voted_for is None and core.leader is None
+        if core.voted_for != message.source and not free and not ahead:
+            return Refusal.VOTED
+        if (message.last_term, message.last_index) < (core.log.last_term, core.log.last_index):
+            return Refusal.LOG
+        same_log = (message.last_term, message.last_index) == (
+            core.log.last_term,
+            core.log.last_index,
+        )
+        if message.priority < core.config.priority and same_log and self.is_promotable:
+            return Refusal.PRIORITY
+        return Refusal.NONE
+
+    def answer(self, message: RequestVote | RequestPreVote, refusal: Refusal) -> None:
+        """Answer a candidate, once our term and vote are durable.
+
+        A granted pre-vote repeats the request's term, which is not ours, or it would be stale to
+        the candidate; a refused one tells our own, so that a candidate in an earlier term learns
+        of it. A refused vote belongs to the election that it was asked for, unless we are in a
+        later term.
+        """
+        core = self._core
+        granted = refusal is Refusal.NONE
+        if type(message) is RequestPreVote:
+            term = message.term if granted else core.term
+            kind: type[RequestVoteResponse | RequestPreVoteResponse] = RequestPreVoteResponse
+        else:
+            term, kind = max(message.term, core.term), RequestVoteResponse
+        self._durability.send_when_durable(
+            kind(message.source, core.id, term, granted, refusal, core.commit, core.commit_term)
+        )
+
+    def _learn_commit(self, commit: int, commit_term: int) -> None:
+        """Commit what another knows to be committed, if it is what we have there."""
+        core = self._core
+        if commit > core.commit and commit_term and core.log.term_at(commit) == commit_term:
+            self._applying.commit(commit)
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold; for tests."""
+        core = self._core
+        assert core.role is not CANDIDATE or core.voted_for == core.id
+        assert core.role is not LEADER or (core.leader, core.voted_for) == (core.id, core.id)
+        assert core.role not in (CANDIDATE, PRE_CANDIDATE) or core.leader is None
+        assert core.term > 0 or core.voted_for is None

@@ -1,0 +1,400 @@
+"""What a leader does beside replication: heartbeats, the quorum's pulse, changes, handing over.
+
+Owns everything that exists only while leading: it is made anew for each term led, so nothing of
+one leadership can leak into the next. Knows nothing of elections.
+
+Source: Raft paper 5.2 and 8; dissertation 3.10, 4.1 to 4.3, 6.2 and 6.4.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from raft.applying import Applying
+from raft.changes import Change
+from raft.core import Core
+from raft.durability import Durability
+from raft.entries import LogId, LogIds
+from raft.errors import (
+    ChangePending,
+    ConfigurationMismatch,
+    Drop,
+    ProposalDropped,
+    TransferRefused,
+)
+from raft.messages import (
+    AppendEntriesResponse,
+    Heartbeat,
+    HeartbeatResponse,
+    InstallSnapshotResponse,
+    TimeoutNow,
+)
+from raft.outputs import Cause, QuiescenceChanged, TransferOutcome
+from raft.progress import PROBE, REPLICATE, Progress
+from raft.replication import Replication
+from raft.transfer import Transfer
+
+#: Rounds of heartbeats whose time is remembered; of older ones an answer is no lease.
+_ROUNDS_MAX = 256
+
+
+class Leader:
+    """One leadership, from the election that was won to its end.
+
+    Args:
+        core: The machine's common ground.
+        durability: What of our own log is durable.
+        applying: Who is told what is committed.
+        transfer: The handing over of leadership.
+        step_down: Ends this leadership.
+        confirmed: Told the latest round of heartbeats that a quorum answered.
+
+    Attributes:
+        first_index: Index of the empty entry that begins the term.
+        replication: The followers.
+    """
+
+    __slots__ = (
+        "_applying",
+        "_backlog",
+        "_confirmed",
+        "_core",
+        "_durability",
+        "_heartbeat_due",
+        "_lease_begin",
+        "_lease_void",
+        "_pending_change_index",
+        "_quorum_due",
+        "_round",
+        "_round_open",
+        "_round_times",
+        "_step_down",
+        "_transfer",
+        "_uncommitted_size",
+        "first_index",
+        "replication",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        durability: Durability,
+        applying: Applying,
+        *,
+        transfer: Transfer,
+        step_down: Callable[[Cause], None],
+        confirmed: Callable[[int], None],
+    ) -> None:
+        self._core = core
+        self._durability = durability
+        self._applying = applying
+        self._transfer = transfer
+        self._step_down = step_down
+        self._confirmed = confirmed
+        self.replication = Replication(core, durability, applying, self._on_caught_up)
+        self._heartbeat_due = core.now + core.config.heartbeat_interval
+        self._quorum_due = core.now + core.config.election_timeout
+        self._round = 0
+        # Number and time of rounds that no quorum has answered yet; times never fall.
+        self._round_times: deque[tuple[int, float]] = deque()
+        self._lease_begin = float("-inf")
+        self._lease_void = False
+        self._uncommitted_size = 0
+        # Last index and size of each batch of proposals that is not committed.
+        self._backlog: deque[tuple[int, int]] = deque()
+        # What we took over may contain a change that is not yet in force.
+        self._pending_change_index = core.log.last_index
+        # A new leader commits what it took over by an entry of its own term (paper 8).
+        self.first_index = core.log.append_mark(core.term)
+        durability.changed()
+        self.replication.nudge_all()
+
+    # --- proposals
+
+    def propose(self, payloads: tuple[bytes, ...]) -> LogIds:
+        """Append proposals to the log and have them replicated.
+
+        Raises:
+            ProposalDropped: Leadership is handed over, or too much is uncommitted.
+        """
+        core = self._core
+        size = sum(map(len, payloads))
+        self._check_room(size)
+        entries = core.log.append(core.term, payloads, size)
+        core.stats.proposed += len(payloads)
+        self._appended(size)
+        return LogIds(core.term, entries.first_index, core.log.last_index)
+
+    def _check_room(self, size: int) -> None:
+        """Refuse a proposal that may not be appended now."""
+        if self._transfer.to is not None:
+            raise ProposalDropped(Drop.TRANSFERRING, self._transfer.to)
+        waiting = self._uncommitted_size
+        if waiting and size and waiting + size > self._core.config.uncommitted_size_max:
+            raise ProposalDropped(Drop.BACKLOG_FULL, self._core.id)
+
+    def _appended(self, size: int) -> None:
+        """Have new entries written and sent."""
+        self._uncommitted_size += size
+        self._backlog.append((self._core.log.last_index, size))
+        self._durability.changed()
+        self.replication.nudge_all()
+
+    # --- changes of the configuration
+
+    def change(self, change: Change, expected_index: int | None) -> LogId:
+        """Append the configuration that a change leads to.
+
+        Raises:
+            ProposalDropped: As for proposals.
+            ChangePending: An earlier one may not be in force yet.
+            ConfigurationMismatch: The one in force is not the expected one.
+            ChangeRefused: It doesn't allow the change.
+        """
+        core = self._core
+        self._check_room(0)
+        if self._pending_change_index > core.applied:
+            raise ChangePending(self._pending_change_index)
+        if expected_index is not None and expected_index != core.configuration_index:
+            raise ConfigurationMismatch(expected_index, core.configuration_index)
+        configuration = core.configuration.apply(change)
+        index = core.log.append_mark(core.term, configuration, change.context)
+        self._pending_change_index = index
+        self._appended(0)
+        return LogId(core.term, index)
+
+    def on_applied(self) -> None:
+        """Note that more was handed out: sizes, and a joint configuration that can be left."""
+        backlog, core = self._backlog, self._core
+        while backlog and backlog[0][0] <= core.commit:
+            self._uncommitted_size -= backlog.popleft()[1]
+        if core.configuration.auto_leave and core.applied >= self._pending_change_index:
+            self._leave_joint()
+
+    def _leave_joint(self) -> None:
+        """Propose to leave the joint configuration; if that can't be now, later is as good."""
+        if self._transfer.to is None:
+            self.change(Change.leave_joint(), None)
+
+    def on_configuration(self) -> None:
+        """Take over the configuration that came into force, or leave if it has no place for us."""
+        core, replication = self._core, self.replication
+        gone = replication.update_members(core.log.last_index + 1)
+        for peer in gone:
+            self._say_goodbye(peer)
+        if not core.configuration.is_electable(core.id):
+            self._leave()
+            return
+        transferee = self._transfer.to
+        if transferee is not None and not core.configuration.is_electable(transferee):
+            self._transfer.end(TransferOutcome.REMOVED)
+        replication.try_commit()
+        replication.nudge_all()
+        self.confirm_rounds()
+
+    def _say_goodbye(self, peer: Progress) -> None:
+        """Tell a member that was removed, so that it doesn't campaign."""
+        if peer.match >= self._core.configuration_index:
+            self._core.send(self.replication.heartbeat(peer, 0))
+
+    def _leave(self) -> None:
+        """Step down as one that is no voter, after telling others what is committed.
+
+        The one that has most takes over at once, so that nobody has to miss a leader first.
+        """
+        core, peers = self._core, self.replication.peers.values()
+        for peer in peers:
+            if min(peer.match, core.commit) > peer.sent_commit:
+                core.send(self.replication.heartbeat(peer, 0))
+        heirs = [p for p in peers if core.configuration.is_electable(p.id)]
+        if heirs:
+            heir = max(heirs, key=lambda peer: peer.match)
+            core.send(TimeoutNow(heir.id, core.id, core.term))
+        self._step_down(Cause.REMOVED)
+
+    # --- heartbeats and what their answers prove
+
+    def begin_round(self) -> int:
+        """Have a heartbeat sent to everyone; return the number of the round.
+
+        A round that is not fetched yet is joined: it is sent after this moment as well.
+        """
+        core = self._core
+        if not self._round_is_open():
+            self._round += 1
+            self._round_times.append((self._round, core.now))
+            if len(self._round_times) > _ROUNDS_MAX:
+                self._round_times.popleft()
+            for peer in self.replication.peers.values():
+                peer.round_due = self._round
+            self.replication.nudge_all()
+        return self._round
+
+    def _round_is_open(self) -> bool:
+        """Return whether no heartbeat of the latest round was fetched yet."""
+        peers, latest = self.replication.peers.values(), self._round
+        return bool(peers) and latest > 0 and all(peer.round_due == latest for peer in peers)
+
+    def confirm_rounds(self) -> None:
+        """Note the latest round that a quorum answered: a lease from when it was sent."""
+        confirmed = min(self.replication.quorum_round(), self._round)
+        times = self._round_times
+        while times and times[0][0] <= confirmed:
+            self._lease_begin = times.popleft()[1]
+        self._confirmed(confirmed)
+
+    @property
+    def has_committed(self) -> bool:
+        """Whether an entry of this term is committed: only then is the commit index up to date."""
+        return self._core.commit >= self.first_index
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether no other server can lead now (dissertation 6.4.1).
+
+        A quorum heard of us after the lease began, and will not vote for an election timeout.
+        Whoever was told to take over is not bound by that, and may have been told long ago by a
+        message that is late: there are no leases in a term in which leadership was transferred.
+        """
+        core = self._core
+        return not self._lease_void and (core.now < self._lease_begin + core.config.lease_duration)
+
+    # --- answers
+
+    def on_append_response(self, message: AppendEntriesResponse) -> None:
+        """Take note of what a follower has."""
+        peer = self._peer(message)
+        if peer is not None:
+            if message.index > self._core.log.last_index or message.index < 0:
+                self._core.reject(message, "index beyond the log")
+                return
+            peer.heard_at = self._core.now
+            self.replication.on_append_response(peer, message)
+
+    def on_heartbeat_response(self, message: HeartbeatResponse) -> None:
+        """Take note that a follower hears us."""
+        peer = self._peer(message)
+        if peer is not None:
+            if message.round > self._round:
+                self._core.reject(message, "round never sent")
+                return
+            peer.heard_at = self._core.now
+            self.replication.on_heartbeat_response(peer, message.round)
+            if self._round_times:
+                self.confirm_rounds()
+
+    def on_snapshot_response(self, message: InstallSnapshotResponse) -> None:
+        """Take note of how much of a snapshot a follower has."""
+        peer = self._peer(message)
+        if peer is not None:
+            peer.heard_at = self._core.now
+            self.replication.on_snapshot_response(peer, message)
+
+    def _peer(
+        self, message: AppendEntriesResponse | HeartbeatResponse | InstallSnapshotResponse
+    ) -> Progress | None:
+        """Return the progress of who answers, or reject the answer of a stranger."""
+        peer = self.replication.peers.get(message.source)
+        if peer is None:
+            self._core.reject(message, "answer of a stranger")
+        return peer
+
+    # --- time
+
+    def next_timeout(self) -> float | None:
+        """Return when something is due, or None while the group sleeps."""
+        if self._core.quiescent:
+            return None
+        due = self._heartbeat_due
+        return min(due, self._quorum_due) if self._core.config.check_quorum else due
+
+    def handle_timeout(self) -> None:
+        """Do what is due."""
+        core = self._core
+        if core.quiescent:
+            return
+        if core.config.check_quorum and self._quorum_due <= core.now:
+            self._quorum_due = self.replication.quorum_heard_at() + core.config.election_timeout
+            if self._quorum_due <= core.now:
+                self._step_down(Cause.QUORUM_LOST)
+                return
+        if self._heartbeat_due <= core.now:
+            self._heartbeat_due = core.now + core.config.heartbeat_interval
+            self.begin_round()
+            self.confirm_rounds()
+            if core.configuration.auto_leave:
+                self.on_applied()
+
+    # --- handing over
+
+    def transfer(self, to: str) -> None:
+        """Hand leadership to `to`, as soon as it has all entries (dissertation 3.10).
+
+        Raises:
+            TransferRefused: It can't lead.
+        """
+        core = self._core
+        if to == core.id:
+            raise TransferRefused("it leads already")
+        if not core.configuration.is_electable(to):
+            raise TransferRefused(f"{to} is not a voter that may lead")
+        if to == self._transfer.to:
+            return
+        self._transfer.begin(to)
+        self._lease_void = True
+        peer = self.replication.peers[to]
+        if peer.match == core.log.last_index:
+            self._on_caught_up(peer)
+        else:
+            peer.probe_due = True
+            self.replication.nudge(peer)
+
+    def _on_caught_up(self, peer: Progress) -> None:
+        """Tell the transferee to campaign once it has everything."""
+        if peer.id == self._transfer.to:
+            self._core.send(TimeoutNow(peer.id, self._core.id, self._core.term))
+
+    # --- quiescence
+
+    def quiesce(self) -> bool:
+        """Put the group to sleep if everyone has and knows everything; return whether it sleeps."""
+        core, peers = self._core, self.replication.peers.values()
+        last = core.log.last_index
+        idle = (
+            core.applied == last
+            and self._transfer.to is None
+            and self._durability.is_idle
+            and not core.configuration.is_joint
+            and all(peer.state is REPLICATE and peer.match == last for peer in peers)
+        )
+        if idle and not core.quiescent:
+            for peer in peers:
+                peer.round_due = 0
+                peer.sent_commit = last
+                core.send(Heartbeat(peer.id, core.id, core.term, last, last, quiesce=True))
+            core.quiescent = True
+            core.emit(QuiescenceChanged(quiescent=True))
+        return idle
+
+    def wake(self) -> None:
+        """Take up heartbeats again; nobody was to be heard meanwhile."""
+        core = self._core
+        for peer in self.replication.peers.values():
+            peer.heard_at = core.now
+        self._quorum_due = core.now + core.config.election_timeout
+        self._heartbeat_due = core.now + core.config.heartbeat_interval
+        self.begin_round()
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold; for tests."""
+        core = self._core
+        self.replication.check_invariants()
+        assert core.log.term_at(self.first_index) in (core.term, None)
+        assert self._uncommitted_size == sum(size for _, size in self._backlog)
+        assert self._transfer.to is None or self._lease_void
+        assert [r for r, _ in self._round_times] == sorted(r for r, _ in self._round_times)
+        assert all(
+            peer.state is not PROBE or peer.inflight == 0
+            for peer in self.replication.peers.values()
+        )

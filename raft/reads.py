@@ -1,0 +1,261 @@
+"""Linearizable reads without an entry in the log: ReadIndex, and leases.
+
+Owns the reads that wait, of this server's application and, while it leads, of followers. Knows
+nothing of how rounds of heartbeats are confirmed.
+
+A read is right at an index if that index was committed when a quorum still took its leader for
+the leader, after the read began. So a leader notes its commit index, has a round of heartbeats
+sent (reads that begin before it is fetched share it), and the read may go on once a quorum has
+answered that round and the index is applied. A leader that has not yet committed an entry of its
+own term does not know what is committed; that holds for the only server of a cluster too.
+
+What is asked is asked again when the leader changes or an answer may be lost: until it expires, a
+read fails for no other reason.
+
+Source: Raft dissertation 6.4; etcd-io/raft read_only.go. Deviations: rounds are numbered by the
+leader, so that no answer to an earlier question confirms a later one (etcd issue 20418), and a
+server alone doesn't skip the own-term rule.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from raft.core import Core, Intent
+from raft.errors import ReadRefused
+from raft.leading import Leader
+from raft.messages import ReadIndex, ReadIndexResponse
+from raft.outputs import ReadFailed, ReadFailure, ReadReady, Role, SendMessage
+
+
+class Reads:
+    """The reads of one server.
+
+    Attributes:
+        leader: This server's leadership, or None; set by the machine.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_asked",
+        "_asked_at",
+        "_core",
+        "_deadlines",
+        "_intent",
+        "_joinable",
+        "_pending",
+        "_postponed",
+        "_unasked",
+        "_unconfirmed",
+        "leader",
+    )
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.leader: Leader | None = None
+        # Reads of our application without an outcome, and when each expires, in order.
+        self._pending: set[int] = set()
+        self._deadlines: deque[tuple[float, int]] = deque()
+        # Those that nobody was asked about yet, and those that are right once an index is applied.
+        self._unasked: list[int] = []
+        self._answered: list[tuple[int, int]] = []
+        # As a follower: reads by the number of the request that the leader was sent for them,
+        # when it was sent last, and the request that others can join as it was not fetched yet.
+        self._asked: dict[int, list[int]] = {}
+        self._asked_at = 0.0
+        self._joinable: int | None = None
+        self._intent: Intent = (self._render, None)
+        # As a leader: source and number of what waits for an entry of our term, and round,
+        # index, source and number of what waits for a quorum.
+        self._postponed: list[tuple[str, int]] = []
+        self._unconfirmed: deque[tuple[int, int, str, int]] = deque()
+
+    # --- our application's reads
+
+    def read(self, *, lease: bool) -> int:
+        """Begin a read; return its number.
+
+        Raises:
+            ReadRefused: Too many wait, or leases are switched off.
+        """
+        core, leader = self._core, self.leader
+        if lease and not core.config.lease_reads:
+            raise ReadRefused("leases are switched off", core.leader)
+        if len(self._pending) >= core.config.reads_max:
+            raise ReadRefused("too many reads wait", core.leader)
+        number = core.next_number()
+        self._pending.add(number)
+        self._deadlines.append((core.now + core.config.read_limit, number))
+        if lease and leader is not None and leader.has_lease and leader.has_committed:
+            self._answer(core.id, number, core.commit)
+        else:
+            self._unasked.append(number)
+            self._ask()
+        return number
+
+    def _ask(self) -> None:
+        """Ask whoever leads about the reads that nobody was asked about."""
+        core = self._core
+        if not self._unasked or core.leader is None:
+            return
+        numbers, self._unasked = self._unasked, []
+        if self.leader is not None:
+            for number in numbers:
+                self._lead(core.id, number)
+            self.leader.confirm_rounds()
+        elif self._joinable is not None:
+            self._asked[self._joinable] += numbers
+        else:
+            self._joinable = core.next_number()
+            self._asked[self._joinable] = numbers
+            core.outputs.append(self._intent)
+
+    def _render(self, _: None) -> SendMessage | None:
+        """Return the request to the leader, which from now on no read can join."""
+        core, number = self._core, self._joinable
+        self._joinable = None
+        if number is None or core.leader is None:
+            return None
+        return SendMessage(ReadIndex(core.leader, core.id, 0, number))
+
+    def _finish(self, number: int) -> bool:
+        """Forget a read that has its outcome; return whether it was waiting for one."""
+        if number not in self._pending:
+            return False
+        self._pending.remove(number)
+        while self._deadlines and self._deadlines[0][1] not in self._pending:
+            self._deadlines.popleft()
+        return True
+
+    def _fail(self, number: int, reason: ReadFailure) -> None:
+        """Tell that a read has no answer."""
+        if self._finish(number):
+            self._core.stats.reads_failed += 1
+            self._core.emit(ReadFailed(number, reason, self._core.leader))
+
+    def on_applied(self) -> None:
+        """Let reads go on whose index is applied now, and ask what waited for our own term."""
+        if self._answered:
+            answered, self._answered = self._answered, []
+            for number, index in answered:
+                self._answer(self._core.id, number, index)
+        if self._postponed and self.leader is not None and self.leader.has_committed:
+            postponed, self._postponed = self._postponed, []
+            for source, number in postponed:
+                self._lead(source, number)
+            self.leader.confirm_rounds()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no read waits, here or of another server."""
+        return not (self._pending or self._postponed or self._unconfirmed)
+
+    def begin_leading(self, leader: Leader) -> None:
+        """Answer the reads that waited for a leader, as we are it."""
+        self.leader = leader
+        self._ask()
+
+    def on_leader_changed(self) -> None:
+        """Ask the next leader instead."""
+        own = self._core.id
+        waiting = [number for source, number in self._postponed if source == own]
+        waiting += [number for _, _, source, number in self._unconfirmed if source == own]
+        self._postponed.clear()
+        self._unconfirmed.clear()
+        self._ask_again(waiting)
+
+    def _ask_again(self, numbers: list[int]) -> None:
+        """Ask about these and all that were asked already, as if nobody had been."""
+        for asked in self._asked.values():
+            numbers += asked
+        self._asked.clear()
+        self._joinable = None
+        self._unasked += [number for number in numbers if number in self._pending]
+        if self._core.role is not Role.LEADER or self.leader is not None:
+            self._ask()
+
+    def on_heartbeat(self) -> None:
+        """Ask again what the leader, who is there, has not answered for a while."""
+        core = self._core
+        waits = (self._asked or self._unasked) and self._joinable is None
+        if waits and core.now - self._asked_at >= core.config.heartbeat_interval:
+            self._asked_at = core.now
+            self._ask_again([])
+
+    # --- the leader's part
+
+    def _lead(self, source: str, number: int) -> None:
+        """Have a quorum confirm that we lead, to answer at the present commit index."""
+        leader = self.leader
+        assert leader is not None
+        if leader.has_committed:
+            commit = self._core.commit
+            self._unconfirmed.append((leader.begin_round(), commit, source, number))
+        else:
+            self._postponed.append((source, number))
+
+    def on_confirmed(self, confirmed: int) -> None:
+        """Answer what waited for a round of heartbeats that a quorum has answered."""
+        unconfirmed = self._unconfirmed
+        while unconfirmed and unconfirmed[0][0] <= confirmed:
+            _, index, source, number = unconfirmed.popleft()
+            self._answer(source, number, index)
+
+    def _answer(self, source: str, number: int, index: int) -> None:
+        """Tell who asked that a read is right once `index` is applied."""
+        core = self._core
+        if source != core.id:
+            core.send(ReadIndexResponse(source, core.id, core.term, number, index))
+        elif index > core.applied:
+            self._answered.append((number, index))
+        elif self._finish(number):
+            core.stats.reads += 1
+            core.emit(ReadReady(number, index))
+
+    def on_read_index(self, message: ReadIndex) -> None:
+        """Take up a follower's question, unless we don't lead."""
+        core = self._core
+        waiting = len(self._unconfirmed) + len(self._postponed)
+        if self.leader is None or waiting >= core.config.reads_max:
+            core.send(
+                ReadIndexResponse(message.source, core.id, core.term, message.request, 0, True)
+            )
+            return
+        self._lead(message.source, message.request)
+        self.leader.confirm_rounds()
+
+    def on_read_index_response(self, message: ReadIndexResponse) -> None:
+        """Let the reads of a request go on once the index is applied."""
+        numbers = self._asked.get(message.request)
+        if numbers is None or message.request == self._joinable:
+            return  # An answer that came twice, or to a question that was asked anew.
+        del self._asked[message.request]
+        if message.refused:
+            self._unasked += numbers  # To be asked again with the next heartbeat.
+            return
+        for number in numbers:
+            self._answer(self._core.id, number, message.index)
+
+    # --- time
+
+    def next_timeout(self) -> float | None:
+        """Return when the oldest read expires, or None."""
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def handle_timeout(self) -> None:
+        """Give up what has waited too long."""
+        core = self._core
+        reason = ReadFailure.NO_LEADER if core.leader is None else ReadFailure.EXPIRED
+        while self._deadlines and self._deadlines[0][0] <= core.now:
+            self._fail(self._deadlines[0][1], reason)
+        if not self._pending:
+            self._unasked.clear()
+            self._answered.clear()
+            self._asked.clear()
+            self._joinable = None
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold; for tests."""
+        assert not self._deadlines or self._deadlines[0][1] in self._pending
+        assert {number for _, number in self._deadlines} >= self._pending
+        assert self.leader is not None or not (self._postponed or self._unconfirmed)

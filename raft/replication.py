@@ -1,0 +1,346 @@
+"""The leader's side of replication: send each follower what it lacks, count what is stored.
+
+Owns the followers' progress, what is sent to them and the commit rule. Knows nothing of when
+heartbeats are due, of reads, or of changes.
+
+Nothing is sent when it happens: a follower for which there is something new gets one intent in
+the queue, and what is new when that is fetched goes out together. So a thousand proposals
+between two polls are one message for each follower.
+
+Source: Raft paper 5.3, 5.4.2 and figure 2 (rules for leaders); dissertation 10.2.1; etcd-io/raft
+raft.go for the reactions to each answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raft.applying import Applying
+from raft.core import Core
+from raft.durability import Durability
+from raft.entries import NO_ENTRIES, Entries
+from raft.messages import (
+    AppendEntries,
+    AppendEntriesResponse,
+    Heartbeat,
+    InstallSnapshotResponse,
+)
+from raft.outputs import SendMessage
+from raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
+from raft.quorum import INDEX_MAX, majority_reached
+from raft.sending import SnapshotSending
+
+
+class Replication:
+    """Brings the followers' logs to where ours is; one object for each leadership.
+
+    Args:
+        core: The machine's common ground.
+        durability: What of our own log is durable.
+        applying: Who is told what is committed.
+        caught_up: Called when a follower acknowledged our last entry.
+
+    Attributes:
+        peers: The progress of every other member, in order of ids.
+    """
+
+    __slots__ = (
+        "_applying",
+        "_caught_up",
+        "_core",
+        "_durability",
+        "_halves",
+        "_render",
+        "peers",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        durability: Durability,
+        applying: Applying,
+        caught_up: Callable[[Progress], None],
+    ) -> None:
+        self._core = core
+        self._durability = durability
+        self._applying = applying
+        self._caught_up = caught_up
+        self._render = self._render_next
+        self.peers: dict[str, Progress] = {}
+        # The other voters of each half that has voters, and whether we are one of that half.
+        self._halves: list[tuple[list[Progress], bool]] = []
+        self.update_members(core.log.last_index + 1)
+
+    # --- members
+
+    def update_members(self, next_index: int) -> list[Progress]:
+        """Take over the configuration in force; return the progress of who is no member now."""
+        core = self._core
+        configuration, before = core.configuration, self.peers
+        self.peers = {}
+        for member in configuration.members:
+            if member == core.id:
+                continue
+            peer = before.pop(member, None)
+            if peer is None:
+                peer = Progress(member, next_index, core.now)
+                peer.intent = (self._render, peer)
+            peer.is_witness = member in configuration.witnesses
+            self.peers[member] = peer
+        self._halves = [
+            ([self.peers[voter] for voter in half if voter != core.id], core.id in half)
+            for half in (configuration.voters, configuration.voters_outgoing)
+            if half
+        ]
+        for peer in before.values():
+            peer.gone = True
+        return list(before.values())
+
+    def stop(self) -> None:
+        """Send nothing more: leadership has ended."""
+        for peer in self.peers.values():
+            peer.gone = True
+
+    # --- what a quorum has
+
+    def committed_index(self) -> int:
+        """Return the highest index that a quorum has durably; our own log counts if it is so."""
+        own, reached = self._durability.index, INDEX_MAX
+        for peers, include_own in self._halves:
+            indexes = [peer.match for peer in peers]
+            if include_own:
+                indexes.append(own)
+            reached = min(reached, majority_reached(indexes))
+        return reached
+
+    def quorum_round(self) -> int:
+        """Return the latest round of heartbeats that a quorum has answered."""
+        reached = INDEX_MAX
+        for peers, include_own in self._halves:
+            rounds = [peer.round for peer in peers]
+            if include_own:
+                rounds.append(INDEX_MAX)
+            reached = min(reached, majority_reached(rounds))
+        return reached
+
+    def quorum_heard_at(self) -> float:
+        """Return since when no quorum was heard, seconds."""
+        reached = self._core.now
+        for peers, include_own in self._halves:
+            times = [peer.heard_at for peer in peers]
+            if include_own:
+                times.append(self._core.now)
+            reached = min(reached, majority_reached(times))
+        return reached
+
+    def try_commit(self) -> None:
+        """Commit what a quorum has, if its last entry is of our own term (paper 5.4.2).
+
+        Entries of earlier terms are committed along with it, never by being counted: another
+        leader could still replace them (figure 8).
+        """
+        core = self._core
+        index = self.committed_index()
+        if index > core.commit and core.log.term_at(index) == core.term:
+            self._applying.commit(index)
+            for peer in self.peers.values():
+                if peer.sent_commit < peer.match and not peer.queued:
+                    self.nudge(peer)
+
+    # --- sending
+
+    def nudge(self, peer: Progress) -> None:
+        """Have sent what is new for a follower, once."""
+        if not peer.queued:
+            peer.queued = True
+            self._core.outputs.append(peer.intent)
+
+    def nudge_all(self) -> None:
+        """Have sent what is new to every follower that can take it now."""
+        outputs = self._core.outputs
+        for peer in self.peers.values():
+            if not peer.queued:
+                peer.queued = True
+                outputs.append(peer.intent)
+
+    def _render_next(self, peer: Progress) -> SendMessage | None:
+        """Return the next message to a follower, or None if there is nothing it can take."""
+        if peer.gone:
+            return None
+        core = self._core
+        if peer.round_due:
+            round_due, peer.round_due = peer.round_due, 0
+            core.outputs.appendleft(peer.intent)
+            return SendMessage(self.heartbeat(peer, round_due))
+        if peer.state is SNAPSHOT or not self._is_clogged(peer):
+            message = self._next_data(peer)
+            if message is not None:
+                if peer.next <= core.log.last_index or peer.state is SNAPSHOT:
+                    core.outputs.appendleft(peer.intent)
+                else:
+                    peer.queued = False
+                return message
+        elif peer.probe_due and peer.state is REPLICATE:
+            # Full of what may be lost: only something without entries, to find out.
+            peer.probe_due = False
+            peer.queued = False
+            return self._append_message(peer, NO_ENTRIES)
+        peer.queued = False
+        if min(peer.match, core.commit) > peer.sent_commit:
+            return SendMessage(self.heartbeat(peer, 0))
+        return None
+
+    def _is_clogged(self, peer: Progress) -> bool:
+        """Return whether answers have to come before more entries are sent."""
+        if peer.state is PROBE:
+            return peer.paused
+        config = self._core.config
+        return (
+            peer.inflight >= config.inflight_messages_max
+            or peer.inflight_size >= config.inflight_size_max
+        )
+
+    def heartbeat(self, peer: Progress, round_due: int) -> Heartbeat:
+        """Return a heartbeat, with what is committed of what the follower has, and no more."""
+        core = self._core
+        commit = min(peer.match, core.commit)
+        peer.sent_commit = max(peer.sent_commit, commit)
+        return Heartbeat(peer.id, core.id, core.term, commit, peer.match, round_due)
+
+    def _next_data(self, peer: Progress) -> SendMessage | None:
+        """Return the next entries, probe or part of a snapshot."""
+        core, log = self._core, self._core.log
+        if peer.state is SNAPSHOT:
+            return self._next_chunk(peer)
+        first, last = peer.next, log.last_index
+        is_due = peer.probe_due or (peer.state is PROBE and peer.match < first - 1)
+        if first > last and not is_due:
+            return None
+        if first - 1 < log.base_index:
+            return self._begin_snapshot(peer)
+        entries = NO_ENTRIES
+        if first <= last:
+            config = core.config
+            entries = log.entries_within(
+                first, last, config.append_entries_max, config.append_size_max
+            )
+        peer.probe_due = False
+        return self._append_message(peer, entries)
+
+    def _append_message(self, peer: Progress, entries: Entries) -> SendMessage:
+        """Return a message with entries, and note that it is under way."""
+        core = self._core
+        prev = peer.next - 1
+        prev_term = core.log.term_at(prev)
+        assert prev_term is not None
+        last = prev + len(entries.payloads)
+        peer.sent_commit = max(peer.sent_commit, min(core.commit, last))
+        if peer.state is PROBE:
+            peer.paused = True
+        elif entries.payloads:
+            peer.sent(last, entries.size)
+        if peer.is_witness and entries.payloads:
+            entries = entries.without_payloads()
+        return SendMessage(
+            AppendEntries(peer.id, core.id, core.term, prev, prev_term, entries, core.commit)
+        )
+
+    # --- snapshots
+
+    def _begin_snapshot(self, peer: Progress) -> SendMessage | None:
+        """Send the snapshot to a follower whose next entry is compacted, if it is there."""
+        core, snapshot = self._core, self._core.snapshot
+        assert snapshot is not None
+        if core.now - peer.heard_at >= core.config.election_timeout:
+            return None
+        core.stats.snapshots_sent += 1
+        sending = SnapshotSending(snapshot, core.config, core.now, is_witness=peer.is_witness)
+        peer.send_snapshot(sending, snapshot.index)
+        peer.sent_commit = max(peer.sent_commit, snapshot.index)
+        return self._next_chunk(peer)
+
+    def _next_chunk(self, peer: Progress) -> SendMessage | None:
+        """Return the next part of the snapshot that a follower is being sent."""
+        core = self._core
+        message = peer.sending.next_chunk(peer.id, core.id, core.term)
+        return None if message is None else SendMessage(message)
+
+    def on_snapshot_response(self, peer: Progress, message: InstallSnapshotResponse) -> None:
+        """Go on behind what the follower has of the snapshot."""
+        if peer.state is not SNAPSHOT or peer.sending.index != message.index:
+            return
+        if message.refused:
+            self.snapshot_failed(peer)
+        elif peer.sending.acknowledged(message.offset, self._core.now):
+            self.nudge(peer)
+
+    def snapshot_failed(self, peer: Progress) -> None:
+        """Give a snapshot up; the next heartbeat that is answered begins anew."""
+        if peer.state is SNAPSHOT:
+            peer.probe()
+            peer.paused = True
+
+    # --- answers
+
+    def on_append_response(self, peer: Progress, message: AppendEntriesResponse) -> None:
+        """Learn what a follower has, or where to look for where the logs agree."""
+        if message.rejected:
+            self._on_rejection(peer, message)
+            return
+        index, core = message.index, self._core
+        if peer.acknowledged(index):
+            if peer.state is PROBE or (peer.state is SNAPSHOT and index >= core.log.base_index):
+                peer.replicate()
+            if index > core.commit:
+                self.try_commit()
+        elif peer.state is PROBE and index == peer.match:
+            peer.replicate()
+        if peer.gone:
+            return
+        if peer.next <= core.log.last_index or min(peer.match, core.commit) > peer.sent_commit:
+            self.nudge(peer)
+        if peer.match == core.log.last_index:
+            self._caught_up(peer)
+
+    def _on_rejection(self, peer: Progress, message: AppendEntriesResponse) -> None:
+        """Look further back."""
+        log = self._core.log
+        if message.regressed:
+            peer.regressed(message.index)
+            self.nudge(peer)
+            return
+        hint = message.hint_index
+        if message.hint_term:
+            hint, _ = log.last_not_above(hint, message.hint_term)
+        if peer.state is not SNAPSHOT and peer.rejected(message.index, hint):
+            self.nudge(peer)
+
+    def on_heartbeat_response(self, peer: Progress, round_heard: int) -> None:
+        """Find out about what may have been lost."""
+        peer.round = max(peer.round, round_heard)
+        if peer.state is SNAPSHOT:
+            if peer.sending.retry(self._core.now):
+                self.nudge(peer)
+            return
+        peer.paused = False
+        if peer.match < self._core.log.last_index:
+            peer.probe_due = True
+            self.nudge(peer)
+
+    def unreachable(self, peer: Progress) -> None:
+        """Send no more behind what may be lost."""
+        if peer.state is REPLICATE:
+            peer.probe()
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold; for tests."""
+        core = self._core
+        assert list(self.peers) == [m for m in core.configuration.members if m != core.id]
+        for peer in self.peers.values():
+            peer.check_invariants()
+            assert not peer.gone
+            assert peer.next <= core.log.last_index + 1 or peer.state is SNAPSHOT
+            assert peer.match <= core.log.last_index
+            config = core.config
+            assert peer.inflight <= config.inflight_messages_max
+            assert peer.inflight_size < 2 * config.inflight_size_max + config.payload_size_max
