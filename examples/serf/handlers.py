@@ -19,9 +19,8 @@ from contextlib import suppress
 from attrs import frozen
 
 from examples.serf.happenings import Filter, Happening, kind_of, parse_filters, title
-from examples.serf.logs import Log
-from serfevents.members import Member
-from serfevents.outputs import MembersChanged, QueryReceived, UserEventReceived
+from examples.serf.journal import Journal
+from serfevents import Member, MembersChanged, QueryReceived, UserEventReceived
 
 #: Bytes of a script's output that are kept: the last ones, as in Serf.
 OUTPUT_MAX = 8 * 1024
@@ -107,7 +106,7 @@ class Handlers:
         own: Returns our own member as it is at the moment.
         respond: Called with a query's number and the response that a script printed; it may raise
             `ValueError` with the reason why that can't be sent.
-        log: For what scripts do.
+        journal: For what scripts do.
     """
 
     def __init__(
@@ -115,12 +114,12 @@ class Handlers:
         scripts: Sequence[Script],
         own: Callable[[], Member],
         respond: Respond,
-        log: Log,
+        journal: Journal,
     ) -> None:
         self.scripts = tuple(scripts)
         self._own = own
         self._respond = respond
-        self._log = log
+        self._journal = journal
         self._waiting: asyncio.Queue[Happening] = asyncio.Queue(WAITING_MAX)
 
     def change(self, scripts: Sequence[Script]) -> None:
@@ -134,7 +133,7 @@ class Handlers:
         try:
             self._waiting.put_nowait(happening)
         except asyncio.QueueFull:
-            self._log.warn("agent", f"Dropping event for slow scripts: {title(happening)}")
+            self._journal.warn("agent", f"Dropping event for slow scripts: {title(happening)}")
 
     async def run(self) -> None:
         """Run scripts until cancelled."""
@@ -153,24 +152,26 @@ class Handlers:
                 standard_input(happening),
             )
         except OSError as error:
-            self._log.error("agent", f"Error invoking script '{script.command}': {error}")
+            self._journal.error("agent", f"Error invoking script '{script.command}': {error}")
             return
         finally:
             slow.cancel()
         shown = output.decode("utf-8", "replace")
-        self._log.debug("agent", f"Event '{kind_of(happening)}' script output: {shown}")
+        self._journal.debug("agent", f"Event '{kind_of(happening)}' script output: {shown}")
         if status:
             text = f"Error invoking script '{script.command}': exit status {status}"
-            self._log.error("agent", text)
+            self._journal.error("agent", text)
         elif isinstance(happening, QueryReceived) and output:
             try:
                 self._respond(happening.query, output)
             except ValueError as error:
                 text = f"Failed to respond to query '{happening.name}': {error}"
-                self._log.warn("agent", text)
+                self._journal.warn("agent", text)
 
     def _warn_slow(self, script: Script) -> None:
-        self._log.warn("agent", f"Script '{script.command}' slow, execution exceeding {SLOW:.0f}s")
+        self._journal.warn(
+            "agent", f"Script '{script.command}' slow, execution exceeding {SLOW:.0f}s"
+        )
 
 
 async def run_script(command: str, variables: Mapping[str, str], given: bytes) -> tuple[int, bytes]:

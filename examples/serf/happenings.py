@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from serfevents.outputs import Change, MembersChanged, QueryReceived, UserEventReceived
+from serfevents import Change, MembersChanged, QueryReceived, UserEventReceived
 
 Happening: TypeAlias = MembersChanged | UserEventReceived | QueryReceived
 

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from attrs import evolve, field, fields, frozen
 
 from examples.serf.handlers import Script, parse_script
-from examples.serf.logs import rank
+from examples.serf.journal import rank
 from memberlist import Address, parse_address
 
 _T = TypeVar("_T")

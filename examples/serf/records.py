@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from examples.serf.happenings import Happening, kind_of
-from serfevents.members import Member
-from serfevents.outputs import MembersChanged, QueryReceived, UserEventReceived
+from serfevents import Member, MembersChanged, QueryReceived, UserEventReceived
 
 Body = dict[str, Any]
 

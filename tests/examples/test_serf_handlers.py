@@ -18,9 +18,8 @@ from examples.serf.handlers import (
     standard_input,
 )
 from examples.serf.happenings import Filter, Happening, kind_of, parse_filters, title
-from examples.serf.logs import KEPT, Log
-from serfevents.members import Member, Status
-from serfevents.outputs import Change, MembersChanged, QueryReceived, UserEventReceived
+from examples.serf.journal import KEPT, Journal
+from serfevents import Change, Member, MembersChanged, QueryReceived, Status, UserEventReceived
 
 VERSIONS = bytes((1, 5, 2, 2, 5, 5))
 OWN = Member(
@@ -40,10 +39,10 @@ class Host:
         self.lines: list[str] = []
         self.responses: list[tuple[int, bytes]] = []
         self.refusal = ""
-        log = Log(clock=lambda: 0.0)
-        log.listen("trace", self.lines.append)
+        journal = Journal(clock=lambda: 0.0)
+        journal.listen("trace", self.lines.append)
         parsed = [script for text in scripts for script in parse_script(text)]
-        self.handlers = Handlers(parsed, lambda: OWN, self._respond, log)
+        self.handlers = Handlers(parsed, lambda: OWN, self._respond, journal)
 
     def _respond(self, query: int, payload: bytes) -> None:
         if self.refusal:
@@ -262,7 +261,7 @@ def test_scripts_can_be_changed() -> None:
 
 
 def test_a_line_has_serfs_form() -> None:
-    journal = Log(clock=lambda: 1_000_000_000.0)
+    journal = Journal(clock=lambda: 1_000_000_000.0)
     lines: list[str] = []
     journal.listen("info", lines.append)
 
@@ -274,7 +273,7 @@ def test_a_line_has_serfs_form() -> None:
 
 
 def test_listeners_hear_their_level_and_what_was_before() -> None:
-    journal = Log(clock=lambda: 0.0)
+    journal = Journal(clock=lambda: 0.0)
     early: list[str] = []
     late: list[str] = []
     number = journal.listen("WARN", early.append)
@@ -300,7 +299,7 @@ def test_listeners_hear_their_level_and_what_was_before() -> None:
 
 
 def test_only_the_last_lines_are_kept() -> None:
-    journal = Log(clock=lambda: 0.0)
+    journal = Journal(clock=lambda: 0.0)
     for number in range(KEPT + 10):
         journal.info("a", str(number))
     lines: list[str] = []
@@ -312,4 +311,4 @@ def test_only_the_last_lines_are_kept() -> None:
 
 def test_an_unknown_level_is_refused_in_serfs_words() -> None:
     with pytest.raises(ValueError, match="Unknown log level: BOGUS"):
-        Log().listen("bogus", print)
+        Journal().listen("bogus", print)

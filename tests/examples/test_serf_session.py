@@ -37,8 +37,7 @@ from examples.serf.session import (
     Session,
     pack,
 )
-from serfevents.members import Member, Status
-from serfevents.outputs import Change, MembersChanged, QueryReceived, UserEventReceived
+from serfevents import Change, Member, MembersChanged, QueryReceived, Status, UserEventReceived
 
 VECTORS = Path(__file__).parent / "vectors" / "serf_rpc.json"
 ANSWERS = {

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import msgpack
 
@@ -96,6 +96,9 @@ class Agent:
         options: More flags.
     """
 
+    #: What is started, before its flags.
+    program: ClassVar[tuple[str, ...]] = (SERF or "serf", "agent")
+
     def __init__(
         self,
         name: str,
@@ -120,7 +123,7 @@ class Agent:
             config["encrypt_key"] = base64.b64encode(key).decode()
         file = directory / f"{name}.json"
         file.write_text(json.dumps(config))
-        command = [SERF, "agent", f"-node={name}", f"-bind={text(self.address)}"]
+        command = [*self.program, f"-node={name}", f"-bind={text(self.address)}"]
         command += [f"-rpc-addr={self.rpc}", "-profile=local", f"-config-file={file}", *options]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)

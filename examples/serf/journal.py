@@ -18,7 +18,7 @@ KEPT = 512
 Sink = Callable[[str], None]
 
 
-class Log:
+class Journal:
     """Keep the last lines and give each line to those who listen at its level.
 
     Args:
@@ -60,6 +60,11 @@ class Log:
     def forget(self, listener: int) -> None:
         """Give a listener nothing any more."""
         self._sinks.pop(listener, None)
+
+    @staticmethod
+    def check(level: str) -> None:
+        """Refuse an unknown level with `ValueError`."""
+        rank(level)
 
     def hears(self, level: str) -> bool:
         """Return whether anybody listens at a level: what nobody hears need not be composed."""
