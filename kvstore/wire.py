@@ -65,8 +65,10 @@ def unpack(data: bytes) -> Any:
             max_map_len=0,
             max_ext_len=0,
         )
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise DecodeError("malformed", str(error)) from None
+    except (ValueError, TypeError, msgpack.UnpackException):
+        # Its own words, not msgpack's: what a log holds is refused alike by replicas whose
+        # libraries differ.
+        raise DecodeError("malformed", "no msgpack of this format") from None
 
 
 def unpack_list(data: bytes) -> list[Any]:
@@ -88,8 +90,8 @@ def unpack_list(data: bytes) -> list[Any]:
         unpacker.feed(data)
         unpacker.feed(b"\xc0")
         elements = list(unpacker)
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise DecodeError("malformed", str(error)) from None
+    except (ValueError, TypeError, msgpack.UnpackException):
+        raise DecodeError("malformed", "no msgpack of this format") from None
     if not elements or elements.pop() is not None:
         raise DecodeError("malformed", "the last element of a list is cut off")
     return elements
