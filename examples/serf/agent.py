@@ -381,7 +381,7 @@ class SerfAgent:
             else:
                 return
 
-    def _from_membership(self, output: memberlist.Output) -> None:  # noqa: C901 - a table
+    def _from_membership(self, output: memberlist.Output) -> None:
         """Tell the events layer what concerns it, and everybody else all but payloads."""
         events, now = self.events, self._now
         match output:
@@ -400,19 +400,26 @@ class SerfAgent:
                     self.membership.update_ping_payload(self.coordinates.payload, now)
             case JoinFinished(number, contacted):
                 self._join_finished(number, contacted)
-            case MemberJoined(node) if node.name != self.name:
+            case MemberlistLeft():
+                events.membership_left(now)
+            case _:
+                self._tell_of_member(output)
+        self._outputs.append(output)
+
+    def _tell_of_member(self, output: memberlist.Output) -> None:
+        """Tell the events layer what became of a member, if that is what an output says."""
+        events, now = self.events, self._now
+        match output:
+            case MemberJoined(node):
                 events.member_joined(node.name, node.address, node.meta, node.versions, now)
-            case MemberUpdated(node) if node.name != self.name:
+            case MemberUpdated(node):
                 events.member_updated(node.name, node.address, node.meta, node.versions, now)
             case MemberFailed(node):
                 events.member_failed(node.name, now)
-            case MemberLeft(node) if node.name != self.name:
+            case MemberLeft(node):
                 events.member_left(node.name, now)
             case NameConflict(existing, other):
                 events.name_conflict(existing.name, other.address, now)
-            case MemberlistLeft():
-                events.membership_left(now)
-        self._outputs.append(output)
 
     def _from_events(self, output: serfevents.Output) -> None:  # noqa: C901 - a table
         """Do what the events layer asks of membership; hand on the rest."""
