@@ -111,6 +111,16 @@ def test_copies_of_copies_are_limited_together() -> None:
     assert refused.value.reason == "invalid-repeat-size"
 
 
+def test_the_piece_of_most_copies_counts_for_what_it_is_part_of() -> None:
+    many = repeated(one(A), 501, 501, counted=True)
+
+    for whole in (concatenated([many, one(B)]), alternated([one(B), many]), captured(many)):
+        assert whole.copies == 501
+        assert repeated(whole, 1, 1, counted=True).copies == 501
+        with pytest.raises(InvalidExpression, match="invalid-repeat-size"):
+            repeated(whole, 2, 2, counted=True)
+
+
 def test_no_copies_at_all_are_no_copies_of_anything() -> None:
     none = repeated(repeated(one(A), 600, 600, counted=True), 0, 0, counted=True)
 

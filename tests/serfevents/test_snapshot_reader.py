@@ -87,6 +87,13 @@ def test_the_file_of_an_agent_that_left_has_only_what_came_after() -> None:
     )
 
 
+def test_a_leave_counts_unless_one_asks_otherwise() -> None:
+    reader = SnapshotReader()
+    reader.receive(SECOND_AGENT)
+
+    assert reader.restored() == read(SECOND_AGENT)
+
+
 def test_a_leave_is_overlooked_by_who_rejoins() -> None:
     restored = read(SECOND_AGENT, rejoin_after_leave=True)
 
@@ -169,6 +176,7 @@ def test_only_the_first_damages_are_told_but_all_are_counted() -> None:
 
     assert [each.line for each in restored.damages] == list(range(1, DAMAGES_MAX + 1))
     assert restored.damage_count == 1001
+    assert len(read(b"x\n" * 1000).damages) == DAMAGES_MAX
 
 
 def test_a_line_without_end_costs_no_more_than_a_line() -> None:
