@@ -1,0 +1,454 @@
+"""Writing the log: what is refused, when segments begin and go, and what survives any crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from random import Random
+
+import pytest
+
+from raft.entries import NO_ENTRIES, Entries
+from raft.membership import Configuration
+from raft.outputs import Persist
+from raft.simulated_disk import DiskStopped, SimulatedDisk, WalDriver
+from raft.stored import HardState, Snapshot, Stored
+from raft.wal import WalWriter
+from raft.wal_records import SPLIT_BYTES, SnapshotMarker
+from raft.wal_recovery import Recovered, Recovery, SnapshotMissing, WalCorrupted, WalForeign
+
+LOG = b"0123456789abcdef"
+ONE = Configuration(("n1",))
+
+
+def begun(recovered: Recovered | None = None, **options: int) -> WalWriter:
+    """Return a writer with a durable segment."""
+    writer = WalWriter(recovered or Recovery().finish(), log_id=LOG, **options)
+    writer.begin_segment()
+    writer.synced(writer.last_number)
+    return writer
+
+
+def commands(first: int, term: int, *payloads: bytes) -> Entries:
+    """Return the application's entries of one term."""
+    return Entries(first, ((first, term),) if payloads else (), payloads)
+
+
+def some(first: int = 1, *payloads: bytes, snapshot: Snapshot | None = None) -> Persist:
+    """Return a `Persist` in term 1."""
+    return Persist(1, HardState(1), commands(first, 1, *payloads), snapshot)
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize("log_id", [None, b"", bytes(15)])
+def test_a_new_log_needs_a_random_id(log_id: bytes | None) -> None:
+    with pytest.raises(ValueError, match="a new log needs a random id of 16 bytes"):
+        WalWriter(Recovery().finish(), log_id=log_id)
+
+
+def test_segments_have_a_size() -> None:
+    with pytest.raises(ValueError, match="segment_bytes must be at least 1"):
+        WalWriter(Recovery().finish(), log_id=LOG, segment_bytes=0)
+
+
+@pytest.mark.parametrize("call", [lambda writer: writer.append(some()), WalWriter.mark])
+def test_nothing_is_appended_before_its_segment_is_durable(
+    call: Callable[[WalWriter], bytes],
+) -> None:
+    writer = WalWriter(Recovery().finish(), log_id=LOG)
+    with pytest.raises(ValueError, match="begin a segment first"):
+        call(writer)
+    writer.begin_segment()
+
+    with pytest.raises(ValueError, match="a segment is durable before"):
+        call(writer)
+    writer.synced(writer.last_number)
+    assert call(writer)
+
+
+def test_what_is_still_to_come_is_not_durable() -> None:
+    writer = begun()
+
+    with pytest.raises(ValueError, match="record 2 is still to come"):
+        writer.synced(2)
+    assert writer.durable == 1
+
+
+def test_reports_may_come_late() -> None:
+    writer = begun()
+    writer.append(some(1, b"x"))
+    writer.synced(2)
+
+    writer.synced(1)
+
+    assert writer.durable == 2
+
+
+def test_an_entry_too_large_for_a_record_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raft.wal.BODY_BYTES_MAX", 100)
+    writer = begun()
+
+    with pytest.raises(ValueError, match="an entry is larger than the limit of 100 bytes"):
+        writer.append(some(1, bytes(101)))
+    assert writer.last_number == 1
+    assert writer.append(some(1, b"small"))
+
+
+# --- records and segments
+
+
+def test_one_persist_is_one_record() -> None:
+    writer = begun()
+
+    writer.append(some(1, b"a", b"b"))
+
+    assert writer.last_number == 2
+
+
+def test_a_very_large_persist_is_several_and_a_prefix_of_them_is_consistent() -> None:
+    writer = WalWriter(Recovery().finish(), log_id=LOG)
+    log = writer.begin_segment()
+    writer.synced(writer.last_number)
+    payloads = tuple(bytes([n]) * (SPLIT_BYTES // 2) for n in range(3))
+    log += writer.append(Persist(1, HardState(1, commit=3), commands(1, 1, *payloads)))
+
+    recovery = Recovery()
+    recovery.begin(1)
+    recovery.feed(log[:-1])
+    recovered = recovery.finish()
+
+    assert writer.last_number == 3
+    assert recovered.entries.payloads == payloads[:2]
+    assert recovered.hard_state == HardState(1, commit=2)
+
+
+def test_a_marker_that_is_known_is_not_computed_again() -> None:
+    snapshot = Snapshot(1, 1, ONE, 1, b"data")
+    marker = SnapshotMarker(1, 1, ONE, 1, 4, 12345)
+    writer = WalWriter(Recovery().finish(), log_id=LOG)
+    log = writer.begin_segment()
+    writer.synced(1)
+    log += writer.append(some(1, b"x", snapshot=snapshot), marker=marker)
+
+    recovery = Recovery()
+    recovery.begin(1)
+    recovery.feed(log)
+
+    assert recovery.finish().snapshot == marker
+
+
+def test_a_segment_is_full_at_its_size() -> None:
+    writer = begun(segment_bytes=200)
+    assert not writer.is_full
+
+    writer.append(some(1, bytes(100)))
+
+    assert writer.is_full
+    writer.begin_segment()
+    assert not writer.is_full
+
+
+def test_a_log_goes_on_with_its_own_id_and_number() -> None:
+    writer = begun(Recovered(HardState(3), None, NO_ENTRIES, None, bytes(16), 9, {4: 7}))
+
+    assert writer.segment == 5
+    assert writer.last_number == 10
+
+
+# --- what may go
+
+
+def test_a_segment_goes_once_a_durable_snapshot_covers_it() -> None:
+    writer = begun()
+    writer.append(some(1, b"a", b"b"))
+    writer.begin_segment()
+    writer.synced(writer.last_number)
+    writer.append(some(3, b"c", snapshot=Snapshot(2, 1, ONE, 1, b"")))
+
+    assert writer.release(trailing=0) == ()
+    writer.synced(writer.last_number)
+    assert writer.release(trailing=1) == ()
+    assert writer.release(trailing=0) == (1,)
+    assert writer.release(trailing=0) == ()
+
+
+def test_segments_go_from_the_front_only() -> None:
+    writer = begun()
+    writer.append(some(1, b"a", b"b", b"c"))
+    for first in (2, 3):
+        writer.begin_segment()
+        writer.synced(writer.last_number)
+        writer.append(some(first, b"x"))
+    writer.append(some(snapshot=Snapshot(2, 1, ONE, 1, b"")))
+    writer.synced(writer.last_number)
+
+    assert writer.release(trailing=0) == ()
+
+
+def test_no_segment_goes_before_the_next_is_durable() -> None:
+    recovered = Recovered(
+        HardState(1), SnapshotMarker(5, 1, ONE, 1, 0, 0), NO_ENTRIES, None, LOG, 9, {1: 3, 2: 4}
+    )
+    writer = WalWriter(recovered)
+    assert writer.release(trailing=0) == ()
+
+    writer.begin_segment()
+    assert writer.release(trailing=0) == ()
+
+    writer.synced(writer.last_number)
+    assert writer.release(trailing=0) == (1, 2)
+
+
+# --- every crash
+
+
+class Server:
+    """Makes the `Persist`s of a server, and knows what each prefix of them comes to.
+
+    Attributes:
+        states: What a server would start from after each prefix, the empty one first.
+    """
+
+    def __init__(self, rng: Random, start: Stored) -> None:
+        self.rng = rng
+        self.states = [start]
+        self.seq = 0
+
+    def next(self) -> Persist:
+        """Return the next `Persist`: at random entries, overwritten ones, votes, snapshots."""
+        rng, old = self.rng, self.states[-1]
+        self.seq += 1
+        behind = old.snapshot.index if old.snapshot else 0
+        last = max(old.entries.last_index if old.entries else 0, behind)
+        term = old.hard_state.term + (rng.random() < 0.3)
+        commit = rng.randint(max(old.hard_state.commit, behind), last)
+        kind = rng.random()
+        if kind < 0.1:
+            # A leader's snapshot, beyond the end.
+            index = last + rng.randint(1, 5)
+            snapshot = Snapshot(index, max(term, 1), ONE, 1, rng.randbytes(rng.randint(0, 80)))
+            return self._note(HardState(term, None, index), snapshot, NO_ENTRIES, 0)
+        if kind < 0.2 and commit > behind and old.entries:
+            index = rng.randint(behind + 1, commit)
+            if old.entries.first_index <= index:
+                snapshot = Snapshot(
+                    index, old.entries.term_at(index), ONE, 1, rng.randbytes(rng.randint(0, 80))
+                )
+                return self._note(HardState(term, None, commit), snapshot, NO_ENTRIES, 0)
+        if kind < 0.3:
+            return self._note(HardState(term + 1, "n2", commit), None, NO_ENTRIES, 0)
+        term = max(term, 1)
+        first = last + 1
+        truncate_from = 0
+        if kind < 0.5 and last > commit:
+            first = rng.randint(commit + 1, last)
+            term += 1
+            truncate_from = first if rng.random() < 0.5 else 0
+        payloads = [rng.randbytes(rng.randint(0, 30)) for _ in range(rng.randint(1, 6))]
+        return self._note(
+            HardState(term, None, commit), None, commands(first, term, *payloads), truncate_from
+        )
+
+    def _note(
+        self, state: HardState, snapshot: Snapshot | None, entries: Entries, truncate_from: int
+    ) -> Persist:
+        """Remember what this comes to, the slow way: entry by entry."""
+        old = self.states[-1]
+        log = {entry.index: entry for entry in old.entries}
+        for index in [index for index in log if truncate_from and index >= truncate_from]:
+            del log[index]
+        if snapshot is not None:
+            same = snapshot.index in log and log[snapshot.index].term == snapshot.term
+            if not same:
+                log.clear()
+        if entries:
+            log = {index: entry for index, entry in log.items() if index < entries.first_index}
+            log |= {entry.index: entry for entry in entries}
+        newest = snapshot or old.snapshot
+        behind = newest.index if newest else 0
+        self.states.append(
+            Stored(
+                hard_state=state,
+                snapshot=newest,
+                entries=Entries.of(log.values()),
+                applied=behind,
+            )
+        )
+        return Persist(self.seq, state, entries, snapshot, truncate_from)
+
+
+def seen(stored: Stored) -> tuple[object, ...]:
+    """Return what matters of a state: the log from the snapshot on."""
+    behind = stored.snapshot.index if stored.snapshot else 0
+    log = [entry for entry in stored.entries if entry.index > behind]
+    return stored.hard_state, stored.snapshot, log
+
+
+def open_driver(disk: SimulatedDisk) -> WalDriver:
+    """Return a driver with small segments, so that many begin and go."""
+    return WalDriver(disk, log_id=LOG, segment_bytes=400, trailing=3)
+
+
+def recovered_prefix(states: list[Stored], acknowledged: int, stored: Stored) -> int:
+    """Return which prefix of the `Persist`s was recovered, and that it has all reported ones."""
+    matching = [number for number, state in enumerate(states) if seen(state) == seen(stored)]
+    assert matching, f"no prefix comes to {stored}"
+    assert matching[-1] >= acknowledged, "what was reported to be durable is lost"
+    return matching[-1]
+
+
+def live(disk: SimulatedDisk, rng: Random, start: Stored, *, groups: int) -> tuple[Server, int]:
+    """Write until the disk stops or nothing is left to write; return what was acknowledged."""
+    server = Server(rng, start)
+    acknowledged = 0
+    try:
+        driver = open_driver(disk)
+        assert seen(driver.stored) == seen(start)
+        for _ in range(groups):
+            acknowledged = driver.write([server.next() for _ in range(rng.randint(1, 4))])
+    except DiskStopped:
+        pass
+    return server, acknowledged
+
+
+def test_every_crash_leaves_a_prefix_with_all_that_was_acknowledged(seed: int) -> None:
+    """Lives of many lengths, each ended by a power failure or a killed process."""
+    rng = Random(seed)
+    disk = SimulatedDisk(rng, sector=64)
+    state = Stored()
+    for _ in range(80):
+        disk.stop_at = disk.operations + int(2 ** rng.uniform(0, 8))
+        server, acknowledged = live(disk, rng, state, groups=60)
+        if rng.random() < 0.6:
+            disk.crash()
+        disk.stop_at = None
+
+        # Reading it must not change what a second reading finds, whatever happens in between.
+        stored = open_driver(disk).stored
+        state = server.states[recovered_prefix(server.states, acknowledged, stored)]
+        disk.crash()
+
+
+def test_a_crash_after_any_operation_of_one_life_is_survived(seed: int) -> None:
+    def lived(stop_at: int | None) -> tuple[SimulatedDisk, Server, int]:
+        disk = SimulatedDisk(Random(seed), sector=64)
+        disk.stop_at = stop_at
+        return (disk, *live(disk, Random(seed), Stored(), groups=8))
+
+    operations = lived(None)[0].operations
+    assert operations > 30
+    for stop_at in range(operations):
+        for _ in range(2):
+            disk, server, acknowledged = lived(stop_at)
+            disk.crash()
+
+            recovered_prefix(server.states, acknowledged, open_driver(disk).stored)
+
+
+def test_no_flipped_bit_takes_away_what_was_acknowledged(seed: int) -> None:
+    rng = Random(seed)
+    lives = []
+    for _ in range(10):
+        disk = SimulatedDisk(rng, sector=64)
+        server, acknowledged = live(disk, rng, Stored(), groups=rng.randint(1, 12))
+        lives.append((disk, server, acknowledged))
+    refused = 0
+    for disk, server, acknowledged in lives:
+        for _ in range(60):
+            name = rng.choice(disk.names())
+            position, mask = rng.randrange(max(1, len(disk.read(name)))), 1 << rng.randrange(8)
+            if not disk.read(name):
+                continue
+            damaged = deepcopy(disk)
+            damaged.flip(name, position, mask)
+            try:
+                stored = open_driver(damaged).stored
+            except (WalCorrupted, WalForeign, SnapshotMissing):
+                refused += 1
+            else:
+                recovered_prefix(server.states, acknowledged, stored)
+    assert refused > 100
+
+
+# --- what the rules are for
+
+
+def loses(seed: int) -> bool:
+    """Return whether some crash loses what was acknowledged."""
+    rng = Random(seed)
+    for _ in range(60):
+        disk = SimulatedDisk(rng, sector=64)
+        state = Stored()
+        for _ in range(6):
+            disk.stop_at = disk.operations + int(2 ** rng.uniform(0, 7))
+            try:
+                server, acknowledged = live(disk, rng, state, groups=30)
+                if rng.random() < 0.5:
+                    disk.crash()
+                disk.stop_at = None
+                stored = open_driver(disk).stored
+                state = server.states[recovered_prefix(server.states, acknowledged, stored)]
+                disk.crash()
+            except (AssertionError, WalCorrupted, SnapshotMissing):
+                return True
+    return False
+
+
+def skip_sync_of(ending: str) -> Callable[[SimulatedDisk, str], None]:
+    """Return a sync that does nothing for some files."""
+    sync = SimulatedDisk.sync
+
+    def skipping(disk: SimulatedDisk, name: str) -> None:
+        if not name.endswith(ending):
+            sync(disk, name)
+
+    return skipping
+
+
+def recover_only(driver: WalDriver) -> Recovered:
+    """Recover without making durable what was read."""
+    recovery = Recovery()
+    for name in driver._names(".wal"):
+        recovery.begin(int(name.partition(".")[0]))
+        recovery.feed(driver._disk.read(name))
+    return recovery.finish()
+
+
+def release_all(writer: WalWriter, *, trailing: int) -> tuple[int, ...]:
+    """Release every segment but the last."""
+    released = [segment for segment in writer._segments if segment != writer.segment]
+    for segment in released:
+        del writer._segments[segment]
+    return tuple(released)
+
+
+def begin_without_sync(driver: WalDriver) -> None:
+    """Begin a segment and say that it is durable."""
+    data = driver._writer.begin_segment()
+    driver._disk.append(f"{driver._writer.segment:08}.wal", data)
+    driver._writer.synced(driver._writer.last_number)
+
+
+def test_a_driver_that_keeps_all_rules_loses_nothing() -> None:
+    assert not loses(1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "owner", "name", "breach"),
+    [
+        (1, WalDriver, "_begin_segment", begin_without_sync),
+        (1, SimulatedDisk, "sync_directory", lambda disk: None),
+        (3, SimulatedDisk, "sync", skip_sync_of(".wal")),
+        (4, SimulatedDisk, "sync", skip_sync_of(".snapshot")),
+        (6, WalDriver, "_recover", recover_only),
+        (7, WalWriter, "release", release_all),
+    ],
+)
+def test_a_driver_that_breaks_a_rule_loses_what_it_acknowledged(
+    rule: int, owner: type, name: str, breach: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, name, breach)
+
+    assert loses(1), f"nothing tells whether rule {rule} is kept"
