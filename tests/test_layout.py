@@ -155,6 +155,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "LogError",
         "Members",
         "Model",
+        "NaiveStore",
         "Operation",
         "Part",
         "Queues",

@@ -38,6 +38,7 @@ from kvstore.testing.models import (
     Sets,
     Write,
 )
+from kvstore.testing.naive_store import NaiveStore
 from kvstore.testing.picture import picture
 from kvstore.testing.windows import Window
 
@@ -55,6 +56,7 @@ __all__ = [
     "LogError",
     "Members",
     "Model",
+    "NaiveStore",
     "Operation",
     "Part",
     "Queues",

@@ -1,0 +1,281 @@
+"""Reads of the naive model: what a selection, a filter, an order and a limit leave of a dict.
+
+Owns one function for each operation that reads, and comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import attrs
+
+from kvstore.authorizer import prefix_end
+from kvstore.commands import Check, Count, Get, Keys, Range
+from kvstore.entry import Entry
+from kvstore.refusals import CheckFailed, Compacted, Future
+from kvstore.results import CheckOk, CountOk, GetOk, KeysOk, RangeOk
+from kvstore.testing.naive_run import Refused, Run
+from kvstore.testing.naive_state import Bounds, Entries, record_of, select, size_of
+
+_OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "=": lambda one, other: one == other,
+    "!=": lambda one, other: one != other,
+    "<": lambda one, other: one < other,
+    "<=": lambda one, other: one <= other,
+    ">": lambda one, other: one > other,
+    ">=": lambda one, other: one >= other,
+}
+
+_SORT_KEYS: Final[dict[str, Callable[[Entry], Any]]] = {
+    "key": lambda entry: entry.key,
+    "version": lambda entry: entry.version,
+    "create": lambda entry: entry.create_revision,
+    "mod": lambda entry: entry.mod_revision,
+    "value": lambda entry: entry.value,
+}
+
+
+def bounds_of(command: Any) -> Bounds:
+    """Return the bounds of a command with a selection."""
+    if command.prefix is not None:
+        return command.prefix, prefix_end(command.prefix)
+    return command.start, command.end
+
+
+def chosen(command: Range, selected: Sequence[Entry]) -> tuple[list[Entry], str | None]:
+    """Return what a range tells of the selected entries, and the last key if it was cut."""
+    entries = [entry for entry in selected if _passes(command, entry)]
+    # Python sorts stably, reversed too: equal ones stay in the order of keys.
+    entries.sort(key=_SORT_KEYS[command.sort], reverse=command.descending)
+    if command.after is not None:
+        entries = [entry for entry in entries if _is_behind(command, entry.key)]
+    if command.keys_only:
+        entries = [attrs.evolve(entry, value=b"") for entry in entries]
+    limit = len(entries) if command.limit is None else command.limit
+    told: list[Entry] = []
+    size = 0
+    for entry in entries:
+        size += size_of(entry)
+        too_large = command.max_bytes is not None and size > command.max_bytes
+        if len(told) == limit or (told and too_large):
+            return told, told[-1].key
+        told.append(entry)
+    return told, None
+
+
+def _is_behind(command: Range, key: str) -> bool:
+    assert command.after is not None
+    return key < command.after if command.descending else key > command.after
+
+
+def _passes(command: Range, entry: Entry) -> bool:
+    """Return whether an entry passes the filters of a range."""
+    return (
+        (command.min_mod_revision is None or entry.mod_revision >= command.min_mod_revision)
+        and (command.max_mod_revision is None or entry.mod_revision <= command.max_mod_revision)
+        and (
+            command.min_create_revision is None
+            or entry.create_revision >= command.min_create_revision
+        )
+        and (
+            command.max_create_revision is None
+            or entry.create_revision <= command.max_create_revision
+        )
+    )
+
+
+def folded(command: Keys, keys: Sequence[str]) -> tuple[list[str], str | None]:
+    """Return the names that a list tells of some sorted keys, and the last one if it was cut."""
+    names: list[str] = []
+    for key in keys:
+        head, separator, _ = key[len(command.prefix) :].partition(command.separator or "\0")
+        name = command.prefix + head + separator
+        if name not in names:
+            names.append(name)
+    if command.after is not None:
+        names = [name for name in names if name > command.after]
+    if command.limit is None or len(names) <= command.limit:
+        return names, None
+    return names[: command.limit], names[command.limit - 1]
+
+
+def failing(command: Check, entries: Entries) -> tuple[str, Entry | None] | None:
+    """Return the first key that does not pass a check with its entry, None if all pass.
+
+    Where nothing was selected the key is the beginning of the selection.
+    """
+    if command.key is not None:
+        entry = entries.get(command.key)
+        return None if _holds(command, entry) else (command.key, entry)
+    bounds = bounds_of(command)
+    selected = select(entries, bounds)
+    for entry in selected:
+        if not _holds(command, entry):
+            return entry.key, entry
+    return None if selected or _holds(command, None) else (bounds[0], None)
+
+
+def _holds(command: Check, entry: Entry | None) -> bool:
+    """Return whether one entry, or its absence, passes a check."""
+    compare = _OPERATORS[command.operator]
+    found: object
+    if command.target == "exists":
+        found = entry is not None
+    elif command.target == "value":
+        if entry is None:
+            return False
+        found = entry.value
+    elif command.target in {"lock", "owner"}:
+        found = "" if entry is None else getattr(entry, _FIELDS[command.target])
+    else:
+        found = 0 if entry is None else getattr(entry, _FIELDS[command.target])
+    return compare(found, command.operand)
+
+
+_FIELDS: Final = {
+    "lock": "lock_session",
+    "owner": "owner",
+    "create": "create_revision",
+    "mod": "mod_revision",
+    "version": "version",
+    "flags": "flags",
+}
+
+
+def _readable(run: Run, entries: list[Entry]) -> list[Entry]:
+    """Return the entries that the actor may read."""
+    return [entry for entry in entries if run.may("range", entry.key)]
+
+
+# --- reads
+
+
+def _entries(run: Run, revision: int | None) -> Entries:
+    """Return the entries as of a revision, or as this command has made them."""
+    if revision is None:
+        return run.state.entries
+    if revision < run.past.floor:
+        raise Refused(Compacted(revision, run.past.floor))
+    newest = run.index - 1
+    if revision > newest:
+        raise Refused(Future(revision, newest))
+    return {key: attrs.evolve(entry, expires=None) for key, entry in run.past.at(revision).items()}
+
+
+def _revision_read(run: Run, revision: int | None) -> int:
+    return run.index if revision is None else revision
+
+
+def check(run: Run, command: Check) -> CheckOk:
+    """See `Check`."""
+    if command.key is not None:
+        run.allow("check", command.key)
+    found = failing(command, run.state.entries)
+    if found is not None:
+        raise Refused(CheckFailed(*found))
+    entry = None if command.key is None else run.state.entries.get(command.key)
+    return CheckOk(None if entry is None else record_of(entry))
+
+
+def get(run: Run, command: Get) -> GetOk:
+    """See `Get`."""
+    run.check_key(command.key)
+    run.allow("get", command.key)
+    entries = _entries(run, command.revision)
+    entry = entries.get(command.key)
+    return GetOk(
+        None if entry is None else record_of(entry),
+        None if entry is None else entry.expires,
+        max(1, run.past.last_change(command.key, run.state.entries)),
+        _revision_read(run, command.revision),
+    )
+
+
+def read_range(run: Run, command: Range) -> RangeOk:
+    """See `Range`."""
+    bounds = bounds_of(command)
+    _allow_list(run, bounds[0])
+    entries = _entries(run, command.revision)
+    selected = select(entries, bounds)
+    readable = _readable(run, selected)
+    told, last = chosen(command, readable)
+    return RangeOk(
+        tuple(map(record_of, told)),
+        len(readable),
+        last if command.sort == "key" else None,
+        last is not None,
+        _index_of(run, bounds),
+        _revision_read(run, command.revision),
+        len(readable) < len(selected),
+        _deleted(run, command, bounds, entries),
+        tuple((entry.key, entry.expires) for entry in told if entry.expires is not None),
+    )
+
+
+def _allow_list(run: Run, prefix: str) -> None:
+    if run.state.config.list_needs_right:
+        run.allow("list", prefix)
+
+
+def _deleted(
+    run: Run, command: Range, bounds: Bounds, entries: Entries
+) -> tuple[tuple[str, int], ...]:
+    """Return the keys deleted after a revision and absent since."""
+    since = command.include_deleted_since
+    if since is None:
+        return ()
+    if since < run.past.floor:
+        raise Refused(Compacted(since, run.past.floor))
+    until = run.index if command.revision is None else command.revision
+    low, high = bounds
+    # Of several deletions the last one counts.
+    last = {
+        key: revision
+        for key, revision in run.past.deletions
+        if since < revision <= until and low <= key and (high is None or key < high)
+    }
+    gone = {key: revision for key, revision in last.items() if key not in entries}
+    return tuple((key, gone[key]) for key in sorted(gone) if run.may("range", key))
+
+
+def count(run: Run, command: Count) -> CountOk:
+    """See `Count`."""
+    bounds = bounds_of(command)
+    _allow_list(run, bounds[0])
+    selected = select(_entries(run, command.revision), bounds)
+    readable = _readable(run, selected)
+    return CountOk(
+        len(readable),
+        _index_of(run, bounds),
+        _revision_read(run, command.revision),
+        len(readable) < len(selected),
+    )
+
+
+def keys(run: Run, command: Keys) -> KeysOk:
+    """See `Keys`."""
+    bounds = (command.prefix, prefix_end(command.prefix))
+    _allow_list(run, bounds[0])
+    selected = select(_entries(run, command.revision), bounds)
+    readable = _readable(run, selected)
+    names, last = folded(command, [entry.key for entry in readable])
+    return KeysOk(
+        tuple(names),
+        last,
+        _index_of(run, bounds),
+        _revision_read(run, command.revision),
+        len(readable) < len(selected),
+    )
+
+
+def _index_of(run: Run, bounds: Bounds) -> int:
+    """Return the revision of the last change within bounds, the floor if none is known."""
+    low, high = bounds
+    known = [entry.mod_revision for entry in select(run.state.entries, bounds)]
+    known += [
+        revision
+        for key, revision in run.past.deletions
+        if low <= key and (high is None or key < high)
+    ]
+    return max([1, run.past.floor, *known])
