@@ -172,19 +172,16 @@ class Replication:
             round_due, peer.round_due = peer.round_due, 0
             core.outputs.appendleft(peer.intent)
             return SendMessage(self.heartbeat(peer, round_due))
-        if peer.state is SNAPSHOT or not self._is_clogged(peer):
-            message = self._next_data(peer)
+        clogged = self._is_clogged(peer)
+        # Full of what may be lost: only something without entries can still find that out.
+        if not clogged or (peer.probe_due and peer.state is REPLICATE):
+            message = self._next_data(peer, empty=clogged)
             if message is not None:
-                if peer.next <= core.log.last_index or peer.state is SNAPSHOT:
+                if not clogged and (peer.next <= core.log.last_index or peer.state is SNAPSHOT):
                     core.outputs.appendleft(peer.intent)
                 else:
                     peer.queued = False
                 return message
-        elif peer.probe_due and peer.state is REPLICATE:
-            # Full of what may be lost: only something without entries, to find out.
-            peer.probe_due = False
-            peer.queued = False
-            return self._append_message(peer, NO_ENTRIES)
         peer.queued = False
         if min(peer.match, core.commit) > peer.sent_commit:
             return SendMessage(self.heartbeat(peer, 0))
@@ -192,7 +189,7 @@ class Replication:
 
     def _is_clogged(self, peer: Progress) -> bool:
         """Return whether answers have to come before more entries are sent."""
-        if peer.state is PROBE:
+        if peer.state is not REPLICATE:
             return peer.paused
         config = self._core.config
         return (
@@ -207,8 +204,8 @@ class Replication:
         peer.sent_commit = max(peer.sent_commit, commit)
         return Heartbeat(peer.id, core.id, core.term, commit, peer.match, round_due)
 
-    def _next_data(self, peer: Progress) -> SendMessage | None:
-        """Return the next entries, probe or part of a snapshot."""
+    def _next_data(self, peer: Progress, *, empty: bool) -> SendMessage | None:
+        """Return the next entries (none of them if `empty`), probe or part of a snapshot."""
         core, log = self._core, self._core.log
         if peer.state is SNAPSHOT:
             return self._next_chunk(peer)
@@ -219,7 +216,7 @@ class Replication:
         if first - 1 < log.base_index:
             return self._begin_snapshot(peer)
         entries = NO_ENTRIES
-        if first <= last:
+        if first <= last and not empty:
             config = core.config
             entries = log.entries_within(
                 first, last, config.append_entries_max, config.append_size_max
@@ -289,7 +286,7 @@ class Replication:
             return
         index, core = message.index, self._core
         if peer.acknowledged(index):
-            if peer.state is PROBE or (peer.state is SNAPSHOT and index >= core.log.base_index):
+            if peer.state is not REPLICATE and self._can_replicate(peer):
                 peer.replicate()
             if index > core.commit:
                 self.try_commit()
@@ -301,6 +298,14 @@ class Replication:
             self.nudge(peer)
         if peer.match == core.log.last_index:
             self._caught_up(peer)
+
+    def _can_replicate(self, peer: Progress) -> bool:
+        """Return whether what a follower has is where entries, or a newer snapshot, can go on."""
+        return (
+            peer.state is PROBE
+            or peer.match >= self._core.log.base_index
+            or peer.match >= peer.sending.index
+        )
 
     def _on_rejection(self, peer: Progress, message: AppendEntriesResponse) -> None:
         """Look further back."""
