@@ -18,7 +18,7 @@ shouldProcessQuery.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from itertools import chain
 from typing import Final
@@ -27,8 +27,9 @@ from serfevents.character_sets import CharacterSet
 from serfevents.expression_parser import parse_expression
 from serfevents.expression_program import Assertion, Instruction, Jump, Split
 
-# Places and moves that one expression remembers before it begins to remember anew.
-REMEMBERED_MAX: Final = 20_000
+# Places and moves that one expression remembers before it begins to remember anew: some 350 kB. A
+# member asks about its own few tags, which takes a move for each of their characters.
+REMEMBERED_MAX: Final = 5_000
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
@@ -74,10 +75,10 @@ class TagExpression:
     __slots__ = (
         "_asserts",
         "_needs",
+        "_offsets",
         "_remembered",
         "_sets",
         "_states",
-        "_targets",
         "expression",
         "size",
     )
@@ -90,7 +91,9 @@ class TagExpression:
         self._sets = [each if isinstance(each, CharacterSet) else None for each in program]
         self._needs = [int(each) if isinstance(each, Assertion) else 0 for each in program]
         self._asserts = any(self._needs)
-        self._targets = [tuple(_targets(place, each)) for place, each in enumerate(program)]
+        # Copies of a piece are the same instructions, so what is kept of each is shared.
+        offsets = {each: _offsets(each) for each in program}
+        self._offsets = [offsets[each] for each in program]
         self._states: dict[tuple[tuple[int, ...], _Side], _State] = {}
         self._remembered = 0
 
@@ -136,7 +139,7 @@ class TagExpression:
 
     def _step(self, state: _State, character: str, holding: Assertion) -> tuple[int, ...] | None:
         """Return the places after a character; None if the end of the program is reached."""
-        needs, sets, targets = self._needs, self._sets, self._targets
+        needs, sets, offsets = self._needs, self._sets, self._offsets
         missing = ~int(holding)
         seen = bytearray(self.size)
         verdicts: dict[CharacterSet, bool] = {}
@@ -152,7 +155,8 @@ class TagExpression:
             accepted = sets[place]
             if accepted is None:
                 if not needs[place] & missing:
-                    pending += targets[place]
+                    for offset in offsets[place]:
+                        pending.append(place + offset)  # noqa: PERF401 - a list would cost more
             elif character:
                 verdict = verdicts.get(accepted)
                 if verdict is None:
@@ -181,12 +185,15 @@ class TagExpression:
         self._remembered = 0
 
 
-def _targets(place: int, instruction: Instruction) -> Iterator[int]:
-    """Yield where the machine is next, when it has done an instruction."""
-    if not isinstance(instruction, Jump):
-        yield place + 1
-    if isinstance(instruction, Jump | Split):
-        yield place + instruction.offset
+def _offsets(instruction: Instruction) -> tuple[int, ...]:
+    """Return where the machine is next, from an instruction, when it has done it."""
+    match instruction:
+        case Split(offset):
+            return 1, offset
+        case Jump(offset):
+            return (offset,)
+        case _:
+            return (1,)
 
 
 def _side(character: str) -> _Side:
