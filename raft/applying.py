@@ -57,19 +57,18 @@ class Applying:
         if index > core.commit:
             assert index <= core.log.last_index
             core.commit = index
-            if index > core.applied and self._durability.index > core.applied:
-                self.apply()
+            self.apply()
 
     def apply(self) -> None:
         """Hand out what is committed and durable."""
-        if self._busy:
-            return  # A configuration that comes into force may commit more: see below.
         core, durability = self._core, self._durability
+        applied = core.applied
+        if core.commit <= applied or durability.index <= applied:
+            return
+        if self._busy or durability.snapshot_due is not None:
+            return  # A configuration that comes into force may commit more: see below.
         self._busy = True
-        while durability.snapshot_due is None:
-            upto = min(core.commit, durability.index)
-            if upto <= core.applied:
-                break
+        while (upto := min(core.commit, durability.index)) > core.applied:
             for index, configuration in core.log.marks(core.applied + 1, upto):
                 if configuration is not None:
                     self._hand_out(index)
@@ -106,10 +105,10 @@ class Applying:
         first, last = batch
         if self._open is batch:
             self._open = None
-        limit = first + core.config.committed_entries_max - 1
-        if last > limit:
-            core.outputs.appendleft((self._render, [limit + 1, last]))
-            last = limit
+        most = core.config.committed_entries_max
+        if last - first >= most:
+            core.outputs.appendleft((self._render, [first + most, last]))
+            last = first + most - 1
         return EntriesCommitted(core.log.entries(first, last))
 
     def settle(self, index: int) -> None:

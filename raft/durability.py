@@ -145,36 +145,36 @@ class Durability:
 
     def acknowledge(self, message: AppendEntriesResponse) -> None:
         """As `send_when_durable`; of acknowledgements that wait for the same, the last says all."""
-        if self._gate:
-            seq, waiting = self._gate[-1]
+        gate = self._gate
+        seq = self._seq + self._dirty
+        if seq <= self._confirmed:
+            self._core.send(message)
+            return
+        if gate and gate[-1][0] == seq:
+            waiting = gate[-1][1]
             if (
                 type(waiting) is AppendEntriesResponse
-                and seq == self._seq + self._dirty
                 and not waiting.rejected
                 and waiting.index <= message.index
                 and (waiting.term, waiting.to) == (message.term, message.to)
             ):
                 waiting.index = message.index
                 return
-        self.send_when_durable(message)
+        gate.append((seq, message))
 
     # --- in
-
-    def check(self, seq: int) -> None:
-        """Refuse a number that was never handed out.
-
-        Raises:
-            UnknownSequence: It was not.
-        """
-        if not isinstance(seq, int) or not 0 < seq <= self._seq:
-            raise UnknownSequence(f"{seq!r} was never handed out; the last Persist was {self._seq}")
 
     def confirm(self, seq: int) -> Snapshot | None:
         """Note that everything up to a Persist is durable.
 
         Returns:
             The leader's snapshot that has become durable by this, if one has.
+
+        Raises:
+            UnknownSequence: It was never handed out.
         """
+        if type(seq) is not int or not 0 < seq <= self._seq:
+            raise UnknownSequence(f"{seq!r} was never handed out; the last Persist was {self._seq}")
         outstanding = self._outstanding
         while outstanding and outstanding[0][0] <= seq:
             self._confirmed, self.index = outstanding.popleft()

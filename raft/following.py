@@ -61,7 +61,7 @@ class Following:
             else:
                 self._merge(message)
         # Not our last index: what we have behind the new entries may not be the leader's.
-        commit = min(message.commit, last_new)
+        commit = min(last_new, message.commit)
         if commit > core.commit:
             self._applying.commit(commit)
         self._accept(message, last_new)
@@ -117,7 +117,8 @@ class Following:
         """Stay a follower, and commit what the leader knows that we have."""
         core = self._core
         self._elections.heard(message.source)
-        if max(message.match, message.commit) > core.log.last_index:
+        last = core.log.last_index
+        if message.match > last or message.commit > last:
             self._regress(message)
             return
         if message.commit > core.commit:
@@ -125,7 +126,7 @@ class Following:
         if message.round:
             core.send(HeartbeatResponse(message.source, core.id, core.term, message.round))
         silent = message.quiesce and core.config.quiescence and not core.quiescent
-        if silent and message.commit == core.log.last_index:
+        if silent and message.commit == last:
             core.quiescent = True
             core.emit(QuiescenceChanged(quiescent=True))
 

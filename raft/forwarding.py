@@ -43,6 +43,11 @@ class Forwarding:
         # In order of deadlines, as all wait equally long.
         self._batches: dict[int, _Batch] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no batch waits."""
+        return not self._batches
+
     def forward(self, payloads: tuple[bytes, ...]) -> int:
         """Propose here if we lead, else there; return the number of the request.
 
@@ -102,8 +107,6 @@ class Forwarding:
 
     def on_applied(self) -> None:
         """Tell the outcome of batches whose place in the log is applied."""
-        if not self._batches:
-            return
         core = self._core
         for number, batch in list(self._batches.items()):
             ids = batch.ids

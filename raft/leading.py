@@ -24,7 +24,6 @@ from raft.errors import (
     TransferRefused,
 )
 from raft.messages import (
-    AppendEntriesResponse,
     Heartbeat,
     HeartbeatResponse,
     InstallSnapshotResponse,
@@ -262,19 +261,9 @@ class Leader:
 
     # --- answers
 
-    def on_append_response(self, message: AppendEntriesResponse) -> None:
-        """Take note of what a follower has."""
-        peer = self._peer(message)
-        if peer is not None:
-            if message.index > self._core.log.last_index or message.index < 0:
-                self._core.reject(message, "index beyond the log")
-                return
-            peer.heard_at = self._core.now
-            self.replication.on_append_response(peer, message)
-
     def on_heartbeat_response(self, message: HeartbeatResponse) -> None:
         """Take note that a follower hears us."""
-        peer = self._peer(message)
+        peer = self.replication.peer_of(message)
         if peer is not None:
             if message.round > self._round:
                 self._core.reject(message, "round never sent")
@@ -286,19 +275,10 @@ class Leader:
 
     def on_snapshot_response(self, message: InstallSnapshotResponse) -> None:
         """Take note of how much of a snapshot a follower has."""
-        peer = self._peer(message)
+        peer = self.replication.peer_of(message)
         if peer is not None:
             peer.heard_at = self._core.now
             self.replication.on_snapshot_response(peer, message)
-
-    def _peer(
-        self, message: AppendEntriesResponse | HeartbeatResponse | InstallSnapshotResponse
-    ) -> Progress | None:
-        """Return the progress of who answers, or reject the answer of a stranger."""
-        peer = self.replication.peers.get(message.source)
-        if peer is None:
-            self._core.reject(message, "answer of a stranger")
-        return peer
 
     # --- time
 

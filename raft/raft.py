@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from raft.arguments import (
-    TIME_MAX,
     check_change,
     check_configuration,
     check_payloads,
@@ -221,16 +220,8 @@ class Raft:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`; earlier calls change nothing."""
-        self._at(now)
+        self._server.clock(now)
         self._server.handle_timeout()
-
-    def _at(self, now: float) -> None:
-        """Take note of the time, which never goes back."""
-        core = self._core
-        if now > core.now:
-            if now > TIME_MAX:
-                raise ValueError(f"time must be within {TIME_MAX:.0e} seconds, not {now}")
-            core.now = now
 
     # --- inputs from network and disk --------------------------------------------------------
 
@@ -240,7 +231,8 @@ class Raft:
         Outputs: what the message leads to; `MessageRejected` if it can't be taken.
         """
         core = self._core
-        self._at(now)
+        if now > core.now:
+            self._server.clock(now)
         if message.to != core.id or message.source == core.id:
             core.reject(message, "not for us" if message.to != core.id else "from ourselves")
             return
@@ -256,9 +248,7 @@ class Raft:
         Raises:
             UnknownSequence: No such `Persist` was fetched.
         """
-        self._server.durability.check(seq)
-        self._at(now)
-        self._server.persisted(seq)
+        self._server.persisted(seq, now)
 
     def unreachable(self, peer: str, now: float) -> None:
         """Note that a server can't be reached: the driver's connection broke, or it is dead.
@@ -266,7 +256,7 @@ class Raft:
         A leader stops sending it entries behind those that may be lost; a follower of a sleeping
         group whose leader it is wakes.
         """
-        self._at(now)
+        self._server.clock(now)
         core = self._core
         if self._server.leader is not None:
             progress = self._server.leader.replication.peers.get(peer)
@@ -277,7 +267,7 @@ class Raft:
 
     def snapshot_failed(self, peer: str, now: float) -> None:
         """Note that a snapshot can't be brought to a follower: it is tried again later."""
-        self._at(now)
+        self._server.clock(now)
         if self._server.leader is not None:
             progress = self._server.leader.replication.peers.get(peer)
             if progress is not None:
@@ -305,7 +295,7 @@ class Raft:
         checked = check_payloads(payloads, core.config.payload_size_max)
         if self._server.leader is None:
             raise NotLeader(core.leader)
-        self._at(now)
+        self._server.clock(now)
         ids = self._server.leader.propose(checked)
         self._server.stir()
         return ids
@@ -320,7 +310,7 @@ class Raft:
             ProposalDropped: Forwarding is off, too many wait, or no leader is known.
         """
         checked = check_payloads(payloads, self._core.config.payload_size_max)
-        self._at(now)
+        self._server.clock(now)
         number = self._server.forwarding.forward(checked)
         self._server.stir()
         return number
@@ -339,7 +329,7 @@ class Raft:
         Raises:
             ReadRefused: Too many reads wait, or leases are switched off.
         """
-        self._at(now)
+        self._server.clock(now)
         number = self._server.reads.read(lease=lease)
         self._server.stir()
         return number
@@ -365,7 +355,7 @@ class Raft:
             raise CompactionRefused(f"only entries up to {core.applied} were handed out")
         if index <= (core.snapshot.index if core.snapshot is not None else 0):
             raise CompactionRefused(f"there is a snapshot of index {index} or later already")
-        self._at(now)
+        self._server.clock(now)
         found = core.log.configuration_at(index)
         if found is None:
             assert core.snapshot is not None
@@ -393,7 +383,7 @@ class Raft:
         check_configuration(configuration)
         if core.term or core.log.last_index:
             raise AlreadyBootstrapped(f"{core.id} is in term {core.term} already")
-        self._at(now)
+        self._server.clock(now)
         self._server.elections.become_follower(1, None, Cause.FORCED)
         self._adopt(configuration)
 
@@ -425,7 +415,7 @@ class Raft:
         checked = check_change(change)
         if self._server.leader is None:
             raise NotLeader(self._core.leader)
-        self._at(now)
+        self._server.clock(now)
         log_id = self._server.leader.change(checked, expected_index)
         self._server.stir()
         return log_id
@@ -444,7 +434,7 @@ class Raft:
         check_id(to)
         if self._server.leader is None and core.leader is None:
             raise NotLeader
-        self._at(now)
+        self._server.clock(now)
         if self._server.leader is None:
             assert core.leader is not None
             core.send(TransferLeadership(core.leader, core.id, 0, to))
@@ -461,7 +451,7 @@ class Raft:
         reason = self._server.elections.may_campaign(max(now, self._core.now))
         if reason:
             raise CampaignRefused(reason)
-        self._at(now)
+        self._server.clock(now)
         self._server.stir()
         self._server.elections.campaign(Cause.CAMPAIGN)
 
@@ -473,7 +463,7 @@ class Raft:
         """
         if self._server.leader is None:
             raise NotLeader(self._core.leader)
-        self._at(now)
+        self._server.clock(now)
         self._server.step_down(Cause.STEPPED_DOWN)
 
     def forget_leader(self, now: float) -> None:
@@ -485,7 +475,7 @@ class Raft:
         core = self._core
         if core.config.lease_reads:
             raise CampaignRefused("the leader may have a lease")
-        self._at(now)
+        self._server.clock(now)
         if core.role is FOLLOWER:
             self._server.stir()
             core.follow(None)
@@ -505,7 +495,7 @@ class Raft:
         check_configuration(configuration)
         if not configuration.is_electable(core.id):
             raise ValueError(f"{core.id} must be a voter that may lead")
-        self._at(now)
+        self._server.clock(now)
         core.quiescent = core.regressed = False
         self._server.elections.become_follower(core.term + 1, None, Cause.FORCED)
         self._adopt(configuration)
@@ -530,7 +520,7 @@ class Raft:
             Whether the group sleeps: only a leader can have it so, and only if all members have
             everything and nothing waits.
         """
-        self._at(now)
+        self._server.clock(now)
         core, leader = self._core, self._server.leader
         if leader is None or not core.config.quiescence or not self._server.reads.is_idle:
             return core.quiescent
@@ -538,5 +528,5 @@ class Raft:
 
     def wake(self, now: float) -> None:
         """Wake a sleeping group."""
-        self._at(now)
+        self._server.clock(now)
         self._server.stir()

@@ -21,7 +21,11 @@ from raft.stored import Snapshot
 
 
 class SnapshotReceiving:
-    """The snapshot that a leader is sending, if it is."""
+    """The snapshot that a leader is sending, if it is.
+
+    Attributes:
+        offset: How many bytes of it have come.
+    """
 
     __slots__ = (
         "_applying",
@@ -30,8 +34,8 @@ class SnapshotReceiving:
         "_durability",
         "_elections",
         "_identity",
-        "_offset",
         "_proposals",
+        "offset",
     )
 
     def __init__(
@@ -54,7 +58,7 @@ class SnapshotReceiving:
         # Two snapshots of the same index can differ as bytes: the checksum tells.
         self._identity = (0, 0, 0, 0)
         self._chunks: list[bytes] = []
-        self._offset = 0
+        self.offset = 0
 
     def on_chunk(self, message: InstallSnapshot) -> None:
         """Take a part, and tell how much is here; at the end put the snapshot in place."""
@@ -76,17 +80,17 @@ class SnapshotReceiving:
         if identity != self._identity:
             self._forget()
             self._identity = identity
-        if message.offset == self._offset and message.chunk:
+        if message.offset == self.offset and message.chunk:
             self._chunks.append(message.chunk)
-            self._offset += len(message.chunk)
-        if self._offset == message.size:
+            self.offset += len(message.chunk)
+        if self.offset == message.size:
             self._complete(message)
         else:
-            self._answer(message, self._offset)
+            self._answer(message, self.offset)
 
     def on_applied(self) -> None:
         """Drop a part that is no longer needed, as entries came another way."""
-        if self._chunks and self._identity[0] <= self._core.applied:
+        if self._identity[0] <= self._core.applied:
             self._forget()
 
     def _is_sound(self, message: InstallSnapshot) -> bool:

@@ -23,6 +23,7 @@ from raft.messages import (
     AppendEntries,
     AppendEntriesResponse,
     Heartbeat,
+    HeartbeatResponse,
     InstallSnapshotResponse,
 )
 from raft.outputs import SendMessage
@@ -172,18 +173,20 @@ class Replication:
             round_due, peer.round_due = peer.round_due, 0
             core.outputs.appendleft(peer.intent)
             return SendMessage(self.heartbeat(peer, round_due))
-        clogged = self._is_clogged(peer)
-        # Full of what may be lost: only something without entries can still find that out.
-        if not clogged or (peer.probe_due and peer.state is REPLICATE):
-            message = self._next_data(peer, empty=clogged)
-            if message is not None:
-                if not clogged and (peer.next <= core.log.last_index or peer.state is SNAPSHOT):
-                    core.outputs.appendleft(peer.intent)
-                else:
-                    peer.queued = False
-                return message
+        log = core.log
+        if peer.next <= log.last_index or peer.probe_due or peer.state is not REPLICATE:
+            clogged = self._is_clogged(peer)
+            # Full of what may be lost: only something without entries can still find that out.
+            if not clogged or (peer.probe_due and peer.state is REPLICATE):
+                message = self._next_data(peer, empty=clogged)
+                if message is not None:
+                    if clogged or (peer.next > log.last_index and peer.state is not SNAPSHOT):
+                        peer.queued = False
+                    else:
+                        core.outputs.appendleft(peer.intent)
+                    return message
         peer.queued = False
-        if min(peer.match, core.commit) > peer.sent_commit:
+        if peer.sent_commit < core.commit and peer.sent_commit < peer.match:
             return SendMessage(self.heartbeat(peer, 0))
         return None
 
@@ -193,8 +196,8 @@ class Replication:
             return peer.paused
         config = self._core.config
         return (
-            peer.inflight >= config.inflight_messages_max
-            or peer.inflight_size >= config.inflight_size_max
+            peer.inflight_size >= config.inflight_size_max
+            or peer.inflight >= config.inflight_messages_max
         )
 
     def heartbeat(self, peer: Progress, round_due: int) -> Heartbeat:
@@ -231,7 +234,8 @@ class Replication:
         prev_term = core.log.term_at(prev)
         assert prev_term is not None
         last = prev + len(entries.payloads)
-        peer.sent_commit = max(peer.sent_commit, min(core.commit, last))
+        told = min(last, core.commit)
+        peer.sent_commit = max(peer.sent_commit, told)
         if peer.state is PROBE:
             peer.paused = True
         elif entries.payloads:
@@ -279,12 +283,23 @@ class Replication:
 
     # --- answers
 
-    def on_append_response(self, peer: Progress, message: AppendEntriesResponse) -> None:
+    def on_append_response(self, message: AppendEntriesResponse) -> None:
         """Learn what a follower has, or where to look for where the logs agree."""
+        peer, core = self.peer_of(message), self._core
+        if peer is None:
+            return
+        if not 0 <= message.index <= core.log.last_index:
+            core.reject(message, "index beyond the log")
+            return
+        peer.heard_at = core.now
         if message.rejected:
             self._on_rejection(peer, message)
-            return
-        index, core = message.index, self._core
+        else:
+            self._on_acknowledgement(peer, message.index)
+
+    def _on_acknowledgement(self, peer: Progress, index: int) -> None:
+        """Count what a follower has, and send it what it lacks."""
+        core, last = self._core, self._core.log.last_index
         if peer.acknowledged(index):
             if peer.state is not REPLICATE and self._can_replicate(peer):
                 peer.replicate()
@@ -294,10 +309,19 @@ class Replication:
             peer.replicate()
         if peer.gone:
             return
-        if peer.next <= core.log.last_index or min(peer.match, core.commit) > peer.sent_commit:
+        if peer.next <= last or (peer.sent_commit < core.commit and peer.sent_commit < peer.match):
             self.nudge(peer)
-        if peer.match == core.log.last_index:
+        if peer.match == last:
             self._caught_up(peer)
+
+    def peer_of(
+        self, message: AppendEntriesResponse | HeartbeatResponse | InstallSnapshotResponse
+    ) -> Progress | None:
+        """Return the progress of who answers, or reject the answer of a stranger."""
+        peer = self.peers.get(message.source)
+        if peer is None:
+            self._core.reject(message, "answer of a stranger")
+        return peer
 
     def _can_replicate(self, peer: Progress) -> bool:
         """Return whether what a follower has is where entries, or a newer snapshot, can go on."""

@@ -16,6 +16,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from raft.applying import Applying
+from raft.arguments import TIME_MAX
 from raft.config import Config
 from raft.core import Core
 from raft.durability import Durability
@@ -142,9 +143,22 @@ class Server:
         self.reads.handle_timeout()
         self.forwarding.handle_timeout()
 
-    def persisted(self, seq: int) -> None:
-        """Let go on what waited for a write."""
+    def clock(self, now: float) -> None:
+        """Take note of the time, which never goes back."""
+        core = self.core
+        if now > core.now:
+            if now > TIME_MAX:
+                raise ValueError(f"time must be within {TIME_MAX:.0e} seconds, not {now}")
+            core.now = now
+
+    def persisted(self, seq: int, now: float) -> None:
+        """Let go on what waited for a write.
+
+        Raises:
+            UnknownSequence: It was never handed out.
+        """
         snapshot = self.durability.confirm(seq)
+        self.clock(now)
         if snapshot is not None:
             self.applying.installed(snapshot)
         if self.leader is not None:
@@ -224,7 +238,7 @@ class Server:
 
     def _on_append_response(self, message: AppendEntriesResponse) -> None:
         if self.leader is not None:
-            self.leader.on_append_response(message)
+            self.leader.replication.on_append_response(message)
 
     def _on_heartbeat_response(self, message: HeartbeatResponse) -> None:
         if self.leader is not None:
@@ -340,9 +354,12 @@ class Server:
         """Let go on what waited for entries to be applied."""
         if self.leader is not None:
             self.leader.on_applied()
-        self.reads.on_applied()
-        self.forwarding.on_applied()
-        self._receiving.on_applied()
+        if not self.reads.is_idle:
+            self.reads.on_applied()
+        if not self.forwarding.is_idle:
+            self.forwarding.on_applied()
+        if self._receiving.offset:
+            self._receiving.on_applied()
 
     def stir(self) -> None:
         """Wake the group if it sleeps."""
