@@ -32,6 +32,8 @@ Restored = TypeVar("Restored")
 Restored_co = TypeVar("Restored_co", covariant=True)
 
 Scalar: TypeAlias = "int | str | bool | None"
+#: The name of a section, and some of its rows.
+Batch: TypeAlias = "tuple[str, Sequence[Any]]"
 
 #: What this build writes; readers of older ones ignore what they do not know.
 MINOR: Final = 0
@@ -69,8 +71,8 @@ class Source(Protocol):
     def header(self) -> Mapping[str, Scalar]:
         """What there is to tell but rows."""
 
-    def batches(self, since: int | None = None) -> Iterator[tuple[str, Sequence[Any]]]:
-        """Yield a section's name with rows of it, in the order of `SECTIONS`.
+    def batches(self, since: int | None = None) -> Iterable[Batch]:
+        """Tell a section's name with rows of it, in the order of `SECTIONS`.
 
         Args:
             since: Tell only what a store at this index lacks, None for everything.
@@ -103,13 +105,22 @@ class SnapshotWriter:
         view: What to write. It is closed with the writer.
         since: Write only what a store at this index lacks, None for everything.
         compress: Whether to compress; see `FrameWriter`.
+
+    Raises:
+        Exception: What the view says to `since`; it is closed then.
     """
 
     __slots__ = ("_pieces", "_view")
 
     def __init__(self, view: Source, *, since: int | None = None, compress: bool = False) -> None:
         self._view = view
-        self._pieces = _pieces(view, since, compress)
+        try:
+            batches = view.batches(since)
+        except BaseException:
+            view.close()
+            raise
+        header = dict(view.header) | {_MINOR_NAME: MINOR, _SINCE_NAME: since}
+        self._pieces = _pieces(FrameWriter(compress=compress), header, batches)
 
     def __iter__(self) -> Self:
         return self
@@ -139,11 +150,12 @@ class SnapshotWriter:
         self.close()
 
 
-def _pieces(view: Source, since: int | None, compress: bool) -> Generator[bytes, None, None]:
+def _pieces(
+    writer: FrameWriter, header: Mapping[str, Scalar], batches: Iterable[Batch]
+) -> Generator[bytes, None, None]:
     """Yield the stream, cut into pieces."""
-    writer = FrameWriter(compress=compress)
     parts, size = [writer.begin()], 0
-    for frame in _frames(writer, view, since):
+    for frame in _frames(writer, header, batches):
         parts.append(frame)
         size += len(frame)
         if size >= PIECE_SIZE:
@@ -152,15 +164,16 @@ def _pieces(view: Source, since: int | None, compress: bool) -> Generator[bytes,
     yield b"".join(parts)
 
 
-def _frames(writer: FrameWriter, view: Source, since: int | None) -> Iterator[bytes]:
+def _frames(
+    writer: FrameWriter, header: Mapping[str, Scalar], batches: Iterable[Batch]
+) -> Iterator[bytes]:
     """Yield the frames of the stream, the footer's included."""
-    header = dict(view.header) | {_MINOR_NAME: MINOR, _SINCE_NAME: since}
     yield writer.frame(HEADER, pack_list(sorted(header.items())))
     counts: dict[str, int] = {}
     rows: list[bytes] = []
     size = 0
     section = ""
-    for name, batch in view.batches(since):
+    for name, batch in batches:
         if name != section:
             if rows:
                 yield writer.frame(SECTIONS[section], b"".join(rows))

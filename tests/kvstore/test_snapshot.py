@@ -5,7 +5,7 @@ What the rows of a store are, and that they come back, is shown in test_snapshot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 from struct import unpack
@@ -20,6 +20,7 @@ from kvstore.snapshot import (
     HEADER,
     PIECE_SIZE,
     SECTIONS,
+    Batch,
     Scalar,
     SnapshotReader,
     SnapshotWriter,
@@ -70,8 +71,13 @@ class View:
         self.closed = False
         self.since: int | None = None
 
-    def batches(self, since: int | None = None) -> Iterator[tuple[str, Sequence[Any]]]:
+    def batches(self, since: int | None = None) -> Iterable[Batch]:
+        if since == -1:
+            raise ValueError("since is -1")
         self.since = since
+        return self.told()
+
+    def told(self) -> Iterator[Batch]:
         for name, rows in self.rows.items():
             for start in range(0, len(rows), self.batch):
                 yield name, rows[start : start + self.batch]
@@ -246,6 +252,15 @@ def test_a_view_is_closed_with_its_writer(after: int) -> None:
 
     assert view.closed
     assert list(writer) == []
+
+
+def test_a_view_that_cannot_tell_is_closed_before_anything_is_written() -> None:
+    view = View(ROWS)
+
+    with pytest.raises(ValueError, match="since is -1"):
+        SnapshotWriter(view, since=-1)
+
+    assert view.closed
 
 
 def test_a_view_is_closed_if_it_fails() -> None:
