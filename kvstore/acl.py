@@ -32,6 +32,7 @@ from kvstore.acl_rules import (
     Token,
 )
 from kvstore.authorizer import Authorizer, Cause, Decision, prefix_end
+from kvstore.tables import Table
 
 # The values come from here as well, so that most need no more than this module.
 __all__ = [
@@ -151,9 +152,9 @@ class Acl:
 
     def __init__(self, mode: AclMode = AclMode.OFF) -> None:
         self._mode = mode
-        self._policies = {GLOBAL_MANAGEMENT: MANAGEMENT_POLICY}
-        self._roles: dict[str, Role] = {}
-        self._tokens: dict[str, Token] = {}
+        self._policies = Table({GLOBAL_MANAGEMENT: MANAGEMENT_POLICY})
+        self._roles: Table[Role] = Table()
+        self._tokens: Table[Token] = Table()
         self._by_secret: dict[str, str] = {}
         # What was compiled since the tables changed last, by accessor id.
         self._authorizers: dict[str, Authorizer] = {}
@@ -177,6 +178,11 @@ class Acl:
     def tokens(self) -> Mapping[str, Token]:
         """All tokens by accessor id."""
         return MappingProxyType(self._tokens)
+
+    @property
+    def tables(self) -> tuple[Table[Policy], Table[Role], Table[Token]]:
+        """The tables themselves, to be frozen by a view."""
+        return self._policies, self._roles, self._tokens
 
     # --- decisions
 
@@ -282,36 +288,36 @@ class Acl:
         """Add a policy or replace the one of its name; only without a `problem`."""
         assert self.problem(policy) is None, self.problem(policy)
         self._authorizers = {}
-        self._policies[policy.name] = policy
+        self._policies.assign(policy.name, policy)
 
     def set_role(self, role: Role) -> None:
         """Add a role or replace the one of its name; only without a `problem`."""
         assert self.problem(role) is None, self.problem(role)
         self._authorizers = {}
-        self._roles[role.name] = role
+        self._roles.assign(role.name, role)
 
     def set_token(self, token: Token) -> None:
         """Add a token or replace the one of its accessor id; only without a `problem`."""
         assert self.problem(token) is None, self.problem(token)
         self.drop_token(token.accessor)
-        self._tokens[token.accessor] = token
+        self._tokens.assign(token.accessor, token)
         if token.secret:
             self._by_secret[token.secret] = token.accessor
 
     def drop_policy(self, name: str) -> bool:
         """Remove a policy, and return whether there was one that could be. Links to it stay."""
         self._authorizers = {}
-        return name != GLOBAL_MANAGEMENT and self._policies.pop(name, None) is not None
+        return name != GLOBAL_MANAGEMENT and self._policies.discard(name) is not None
 
     def drop_role(self, name: str) -> bool:
         """Remove a role, and return whether there was one. Links to it stay."""
         self._authorizers = {}
-        return self._roles.pop(name, None) is not None
+        return self._roles.discard(name) is not None
 
     def drop_token(self, accessor: str) -> bool:
         """Remove a token, and return whether there was one."""
         self._authorizers = {}
-        token = self._tokens.pop(accessor, None)
+        token = self._tokens.discard(accessor)
         if token is None:
             return False
         self._by_secret.pop(token.secret, None)
@@ -330,8 +336,8 @@ class Acl:
             if policy.name in loaded._policies:
                 raise ValueError(f"the policy {policy.name!r} is there twice")
             loaded._policies[policy.name] = policy
-        loaded._roles = {role.name: role for role in roles}
-        loaded._tokens = {token.accessor: token for token in tokens}
+        loaded._roles = Table({role.name: role for role in roles})
+        loaded._tokens = Table({token.accessor: token for token in tokens})
         loaded._by_secret = {token.secret: token.accessor for token in tokens if token.secret}
         with_secret = sum(bool(token.secret) for token in tokens)
         if (len(loaded._roles), len(loaded._tokens)) != (len(roles), len(tokens)):

@@ -24,14 +24,19 @@ class Cause(IntEnum):
     RANGE = 5
 
 
-# (revision, key, the record now or None for a deletion, the record before or None, cause).
-Change: TypeAlias = tuple[int, str, Record | None, Record | None, int]
+# What happened to a key: (revision, key, the record now or None for a deletion, the record before
+# or None, cause, link). The link of a creation is the sequence of the deletion before it, and -1
+# if there was none, or none that is remembered; it is -1 for all others.
+Change: TypeAlias = tuple[int, str, Record | None, Record | None, int, int]
 
 REVISION: Final = 0
 CHANGED_KEY: Final = 1
 NEW: Final = 2
 OLD: Final = 3
 CAUSE: Final = 4
+LINK: Final = 5
+
+NO_LINK: Final = -1
 
 Kind: TypeAlias = Literal["put", "delete"]
 
@@ -65,7 +70,7 @@ def make_event(change: Change, *, previous: bool = False, keys_only: bool = Fals
         previous: Whether to tell the entry before.
         keys_only: Whether to leave values out.
     """
-    revision, key, new, old, cause = change
+    revision, key, new, old, cause, _ = change
     return Event(
         "delete" if new is None else "put",
         key,

@@ -12,12 +12,13 @@ from typing import Final, TypeAlias
 
 import attrs
 
-# (lock_count, lock_session, lock_revision, owner, ttl): what few entries have. None if none of it.
+# What few entries have: (lock_count, lock_session, lock_revision, owner, ttl).
 Bonds: TypeAlias = tuple[int, str, int, str, int | None]
 
-# (key, value, flags, create_revision, mod_revision, version, bonds, sequence). The sequence is
-# the position of the change in the history, counted from the first change ever.
-Record: TypeAlias = tuple[str, bytes, int, int, int, int, Bonds | None, int]
+# What an entry is: (key, value, flags, create_revision, mod_revision, version, bonds, sequence,
+# directory). The sequence is the position of the change in the history, counted from the first
+# ever. The directory is a local number (`Directories`), the one field in which replicas differ.
+Record: TypeAlias = tuple[str, bytes, int, int, int, int, Bonds | None, int, int]
 
 KEY: Final = 0
 VALUE: Final = 1
@@ -27,6 +28,7 @@ MOD_REVISION: Final = 4
 VERSION: Final = 5
 BONDS: Final = 6
 SEQUENCE: Final = 7
+DIRECTORY: Final = 8
 
 LOCK_COUNT: Final = 0
 LOCK_SESSION: Final = 1
@@ -37,9 +39,12 @@ TTL: Final = 4
 NO_BONDS: Final[Bonds] = (0, "", 0, "", None)
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class Entry:
     """One key with its value and its stamps, as of one revision.
+
+    Immutable by agreement: reads make millions of them, and a frozen class takes three times as
+    long to build.
 
     Attributes:
         key: Non-empty text without NUL.
@@ -75,7 +80,7 @@ class Entry:
 def make_entry(record: Record, expires: int | None = None) -> Entry:
     """Return the entry that a record describes.
 
-    >>> make_entry(("key", b"value", 0, 7, 9, 2, None, 1)).mod_revision
+    >>> make_entry(("key", b"value", 0, 7, 9, 2, None, 1, -1)).mod_revision
     9
     """
     bonds = record[BONDS]
@@ -90,3 +95,13 @@ def make_bonds(
     """Return the bonds of a record in their one form: None if there are none."""
     bonds = (lock_count, lock_session, lock_revision, owner, ttl)
     return None if bonds == NO_BONDS else bonds
+
+
+def shared(record: Record | None) -> object:
+    """Return what is the same on every replica of a record: all but the directory."""
+    return None if record is None else record[:DIRECTORY]
+
+
+def all_shared(records: tuple[Record, ...]) -> object:
+    """Return what is the same on every replica of some records."""
+    return tuple(map(shared, records))

@@ -20,7 +20,9 @@ from kvstore.entry import (
     LOCK_SESSION,
     Entry,
     Record,
+    all_shared,
     make_entry,
+    shared,
 )
 from kvstore.refusals import Refusal
 from kvstore.sessions import Session
@@ -37,8 +39,8 @@ class PutOk:
         expires: Logical milliseconds at which the key will be deleted, or None.
     """
 
-    record: Record
-    previous_record: Record | None
+    record: Record = attrs.field(eq=shared)
+    previous_record: Record | None = attrs.field(eq=shared)
     created: bool
     expires: int | None = None
 
@@ -69,7 +71,7 @@ class DeleteOk:
     """
 
     count: int
-    previous_records: tuple[Record, ...] = ()
+    previous_records: tuple[Record, ...] = attrs.field(default=(), eq=all_shared)
     next: str | None = None
 
     @property
@@ -114,7 +116,7 @@ class LockOk:
         expires: Logical milliseconds at which the key will be deleted, or None.
     """
 
-    record: Record
+    record: Record = attrs.field(eq=shared)
     fresh: bool
     expires: int | None = None
 
@@ -141,7 +143,7 @@ class UnlockOk:
         expires: Logical milliseconds at which the key will be deleted, or None.
     """
 
-    record: Record
+    record: Record = attrs.field(eq=shared)
     deleted: bool
     expires: int | None = None
 
@@ -159,7 +161,7 @@ class CheckOk:
         record: The record that was compared; None if the key was absent or a selection checked.
     """
 
-    record: Record | None
+    record: Record | None = attrs.field(eq=shared)
 
     @property
     def entry(self) -> Entry | None:
@@ -178,7 +180,7 @@ class GetOk:
         revision: The revision that was read.
     """
 
-    record: Record | None
+    record: Record | None = attrs.field(eq=shared)
     expires: int | None
     index: int
     revision: int
@@ -198,7 +200,9 @@ class RangeOk:
         records: The records in order. With `keys_only` their values are empty.
         count: Keys in the whole selection at the revision, whatever limits and filters; of those
             the actor may read.
-        next: The last key told, if limits cut the answer: to go on with as `after`; or None.
+        next: The last key told, if limits cut the answer and it is in the order of keys: to go on
+            with as `after`; or None.
+        more: Whether limits cut the answer.
         index: To wait with: the last change under the selection is not above it, and whatever
             changes later is.
         revision: The revision that was read.
@@ -208,9 +212,10 @@ class RangeOk:
         expiries: When the keys in it that have a ttl will be deleted, by key.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[Record, ...] = attrs.field(eq=all_shared)
     count: int
     next: str | None
+    more: bool
     index: int
     revision: int
     filtered: bool = False
@@ -435,8 +440,8 @@ class Applied:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Applied):
             return NotImplemented
-        mine = (self.index, self.changed, self.result, self.changes)
-        return mine == (other.index, other.changed, other.result, other.changes)
+        mine = (self.index, self.changed, self.result, self.events)
+        return mine == (other.index, other.changed, other.result, other.events)
 
     __hash__ = None  # type: ignore[assignment]  # a report, no key
 

@@ -1,0 +1,186 @@
+"""The prefix index: the revision of the last change below each directory.
+
+A directory is the part of a key up to and including a separator. Every change of a key is a
+change of all directories above it, deletions included, so that the index of a directory never
+goes back and moves for nothing else. The root, "", is not kept: its index is the store's revision.
+
+Directories have numbers, and records carry the number of theirs: an update climbs the tree by
+numbers, without cutting and hashing strings. Numbers are local; they are never told.
+
+Only the first levels of a key are directories of their own, so that a key of nothing but
+separators does not cost its size squared. Prefixes below are found by looking at their keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, TypeAlias
+
+NO_DIRECTORY: Final = -1
+
+#: Revisions that changed since a view was opened, as they were then, by number.
+Saved: TypeAlias = dict[int, int]
+
+#: Levels that are indexed.
+LEVELS_MAX: Final = 32
+
+
+def directory_of(key: str, separator: str) -> str:
+    """Return the directory of a key: all up to its last separator, "" if it has none.
+
+    >>> directory_of("web/port/http", "/")
+    'web/port/'
+    """
+    return key[: key.rfind(separator) + 1]
+
+
+class Directories:
+    """Directories by name and by number.
+
+    Attributes:
+        separator: The character that ends a directory's name.
+    """
+
+    __slots__ = (
+        "_children",
+        "_free",
+        "_numbers",
+        "_parents",
+        "_revisions",
+        "_saved",
+        "separator",
+    )
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
+        self._numbers: dict[str, int] = {}
+        # By number: the revision of the last change, the number of the directory above, and how
+        # many directories are right below.
+        self._revisions: list[int] = []
+        self._parents: list[int] = []
+        self._children: list[int] = []
+        self._free: list[int] = []
+        # What open views have to see, for each: revisions by number.
+        self._saved: list[Saved] = []
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def index(self, name: str) -> int | None:
+        """Return the revision of the last change below a directory, None if it is not known."""
+        number = self._numbers.get(name)
+        return None if number is None else self._revisions[number]
+
+    def indexed(self, key: str) -> str:
+        """Return the lowest directory above a key, or a prefix, that is indexed by its depth."""
+        name = directory_of(key, self.separator)
+        if name.count(self.separator) <= LEVELS_MAX:
+            return name
+        cut = -1
+        for _ in range(LEVELS_MAX):
+            cut = name.index(self.separator, cut + 1)
+        return name[: cut + 1]
+
+    def above(self, key: str) -> Iterator[str]:
+        """Yield the names of the indexed directories above a key, the lowest first."""
+        name = self.indexed(key)
+        while name:
+            yield name
+            name = directory_of(name[:-1], self.separator)
+
+    def number(self, key: str) -> int:
+        """Return the number of the lowest directory above a key; it is made if it is new.
+
+        Complexity: O(length of the key); O(depth) strings of that length if it is new.
+        """
+        number = self._numbers.get(key[: key.rfind(self.separator) + 1])
+        if number is not None:
+            return number
+        name = self.indexed(key)
+        if not name:
+            return NO_DIRECTORY
+        number = self._numbers.get(name)
+        return self._make(name) if number is None else number
+
+    def touch(self, number: int, revision: int) -> None:
+        """Note a change in a directory, and so in all above. Complexity: O(depth)."""
+        if self._saved:
+            self._save(number)
+        revisions, parents = self._revisions, self._parents
+        while number >= 0:
+            revisions[number] = revision
+            number = parents[number]
+
+    def assign(self, name: str, revision: int) -> None:
+        """Put a directory at a revision, as an export tells it; those above are told too."""
+        number = self.number(name)
+        self._revisions[number] = revision
+
+    def release(self, name: str, floor: int) -> bool:
+        """Forget a directory without keys, if its last change is not above `floor`.
+
+        Returns:
+            Whether it is gone, so that the one above may be without keys too.
+        """
+        number = self._numbers.get(name)
+        if number is None or self._children[number] or self._revisions[number] > floor:
+            return False
+        del self._numbers[name]
+        parent = self._parents[number]
+        if parent >= 0:
+            self._children[parent] -= 1
+        self._free.append(number)
+        return True
+
+    # --- views
+
+    def freeze(self) -> Saved:
+        """Open a view of the revisions as they are; `thaw` closes it. Complexity: O(1)."""
+        saved: Saved = {}
+        self._saved.append(saved)
+        return saved
+
+    def thaw(self, saved: Saved) -> None:
+        """Close a view."""
+        self._saved = [one for one in self._saved if one is not saved]
+
+    def index_in(self, saved: Saved, name: str) -> int:
+        """Return the revision of a directory, that had keys or a history then, in a view."""
+        number = self._numbers[name]
+        return saved.get(number, self._revisions[number])
+
+    # --- internals
+
+    def _save(self, number: int) -> None:
+        while number >= 0:
+            for saved in self._saved:
+                saved.setdefault(number, self._revisions[number])
+            number = self._parents[number]
+
+    def _make(self, name: str) -> int:
+        """Make a directory and those above that are missing; return its number."""
+        missing = [name]
+        parent = NO_DIRECTORY
+        for above in self.above(name[:-1]):
+            if (found := self._numbers.get(above)) is not None:
+                parent = found
+                break
+            missing.append(above)
+        for new in reversed(missing):
+            parent = self._add(new, parent)
+        return parent
+
+    def _add(self, name: str, parent: int) -> int:
+        if self._free:
+            number = self._free.pop()
+            self._parents[number] = parent
+            self._revisions[number] = self._children[number] = 0
+        else:
+            number = len(self._revisions)
+            self._revisions.append(0)
+            self._parents.append(parent)
+            self._children.append(0)
+        self._numbers[name] = number
+        if parent >= 0:
+            self._children[parent] += 1
+        return number
