@@ -377,13 +377,20 @@ def test_what_is_no_snapshot_is_refused_by_its_reason(stream: bytes, error: str 
     assert str(caught.value).startswith(error)
 
 
-def test_there_is_no_way_back_into_a_refused_snapshot() -> None:
+@pytest.mark.parametrize(
+    ("stream", "error"),
+    [
+        (b"other bytes", "malformed: these are not the first bytes"),
+        (forged((HEADER, [("refuse", "quotas")]), QUOTAS), "bad-state: quotas are wrong"),
+    ],
+)
+def test_there_is_no_way_back_into_a_refused_snapshot(stream: bytes, error: str) -> None:
     reader = SnapshotReader(Collected)
-    with pytest.raises(DecodeError, match="malformed"):
-        reader.feed(b"other bytes")
+    with pytest.raises(DecodeError, match=error):
+        reader.feed(stream)
 
     for again in (lambda: reader.feed(written(View(ROWS))), reader.finish):
-        with pytest.raises(DecodeError, match="malformed"):
+        with pytest.raises(DecodeError, match=error):
             again()
 
 
