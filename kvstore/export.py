@@ -8,7 +8,7 @@ is while writes go on: entries are read as of its revision from the history, who
 view holds back, and what the small tables lose while a view is open is saved for it.
 
 `View.batches()` tells the state in sections, in this order, each in one canonical order, so that
-two replicas at one index tell the same rows. Sections without rows are left out.
+two replicas at one index tell the same rows.
 
     section       row
     "entries"     (key, value, flags, create_revision, mod_revision, version, bonds, sequence),
@@ -189,6 +189,9 @@ class View:
     def batches(self, since: int | None = None) -> Iterator[Batch]:
         """Yield the name of a section with some of its rows, in the order of `SECTIONS`.
 
+        Where there is much to look at and nothing to tell, batches without rows come between, so
+        that nobody waits long for the next.
+
         Args:
             since: Tell only what a store at this applied index lacks, None for everything.
 
@@ -213,8 +216,7 @@ class View:
         }
         for name in SECTIONS:
             for rows in sections[name]:
-                if rows:
-                    yield name, rows
+                yield name, rows
 
     def small_batches(self) -> Iterator[Batch]:
         """Yield as `batches` the sections other than entries, directories and changes."""
@@ -315,21 +317,17 @@ class View:
             first = max(first, history.first_after(since))
         for start in range(first, self._end, BATCH):
             sequences = range(start, min(start + BATCH, self._end))
-            yield [change_row(history.at(sequence), first) for sequence in sequences]
+            yield [self._change_row(history.at(sequence), first) for sequence in sequences]
 
-
-def change_row(change: Change, first: int) -> tuple[Any, ...]:
-    """Return the row of a change.
-
-    Args:
-        change: The change.
-        first: The sequence of the first change of the section.
-    """
-    revision, key, new, old, cause, link = change
-    before: object = None
-    if old is not None:
-        before = old[SEQUENCE] if old[SEQUENCE] >= first else old[:DIRECTORY]
-    return revision, key, None if new is None else new[:DIRECTORY], before, cause, link
+    def _change_row(self, change: Change, first: int) -> tuple[Any, ...]:
+        """Return the row of a change; `first` is the sequence of the first that is told."""
+        revision, key, new, old, cause, link = change
+        # What is forgotten is forgotten, also where it was not freed yet.
+        link = link if link >= self._first else NO_LINK
+        before: object = None
+        if old is not None:
+            before = old[SEQUENCE] if old[SEQUENCE] >= first else old[:DIRECTORY]
+        return revision, key, None if new is None else new[:DIRECTORY], before, cause, link
 
 
 def config_scalars(config: Config) -> dict[str, Scalar]:

@@ -39,6 +39,8 @@ Batch: TypeAlias = "tuple[str, Sequence[Any]]"
 MINOR: Final = 0
 #: Bytes from which on rows are a frame, and frames are handed out.
 PIECE_SIZE: Final = 96 * 1024
+#: Batches of rows that are looked at for one piece, at most.
+PIECE_BATCHES: Final = 4
 
 HEADER: Final = 1
 #: The tag of each section; they come in this order.
@@ -98,8 +100,9 @@ class Sink(Protocol[Restored_co]):
 class SnapshotWriter:
     """The bytes of a snapshot, piece by piece: an iterator that may be abandoned.
 
-    Pieces are about `PIECE_SIZE` bytes, larger only where one row is. Close it, or use it in a
-    `with` statement: until then, or until its end, the view holds back the freeing of history.
+    Pieces are about `PIECE_SIZE` bytes, larger only where one row is, and small or empty where
+    much had to be looked at for little: none takes long. Close it, or use it in a `with`
+    statement: until then, or until its end, the view holds back the freeing of history.
 
     Args:
         view: What to write. It is closed with the writer.
@@ -154,31 +157,38 @@ def _pieces(
     writer: FrameWriter, header: Mapping[str, Scalar], batches: Iterable[Batch]
 ) -> Generator[bytes, None, None]:
     """Yield the stream, cut into pieces."""
-    parts, size = [writer.begin()], 0
+    parts, size, batches_since = [writer.begin()], 0, 0
     for frame in _frames(writer, header, batches):
-        parts.append(frame)
-        size += len(frame)
-        if size >= PIECE_SIZE:
+        if frame is None:
+            batches_since += 1
+        else:
+            parts.append(frame)
+            size += len(frame)
+        if size >= PIECE_SIZE or batches_since >= PIECE_BATCHES:
             yield b"".join(parts)
-            parts, size = [], 0
+            parts, size, batches_since = [], 0, 0
     yield b"".join(parts)
 
 
 def _frames(
     writer: FrameWriter, header: Mapping[str, Scalar], batches: Iterable[Batch]
-) -> Iterator[bytes]:
-    """Yield the frames of the stream, the footer's included."""
+) -> Iterator[bytes | None]:
+    """Yield the frames of the stream, the footer's included, and None before each batch."""
     yield writer.frame(HEADER, pack_list(sorted(header.items())))
     counts: dict[str, int] = {}
+    # Rows that are no frame yet, and their size. Where frames end depends on the sizes of rows
+    # alone: neither on how they come in batches nor on how frames go out in pieces.
     rows: list[bytes] = []
     size = 0
     section = ""
     for name, batch in batches:
-        if name != section:
-            if rows:
-                yield writer.frame(SECTIONS[section], b"".join(rows))
-                rows, size = [], 0
-            section = name
+        yield None
+        if not batch:
+            continue
+        if name != section and rows:
+            yield writer.frame(SECTIONS[section], b"".join(rows))
+            rows, size = [], 0
+        section = name
         counts[name] = counts.get(name, 0) + len(batch)
         for row in _encode_rows(name, batch):
             rows.append(row)

@@ -6,6 +6,7 @@ What the rows of a store are, and that they come back, is shown in test_snapshot
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from struct import unpack
@@ -18,6 +19,7 @@ from kvstore.errors import DecodeError, ImportRefused
 from kvstore.frames import FOOTER, FRAME_SIZE_MAX, FrameReader, FrameWriter
 from kvstore.snapshot import (
     HEADER,
+    PIECE_BATCHES,
     PIECE_SIZE,
     SECTIONS,
     Batch,
@@ -214,11 +216,31 @@ def test_bytes_of_this_version_are_read() -> None:
 def test_pieces_are_neither_small_nor_large() -> None:
     rows = {"entries": [(f"k{i}", bytes(100), 0, i, i, 1, None, i) for i in range(10_000)]}
 
-    pieces = list(SnapshotWriter(View(rows)))
+    pieces = list(SnapshotWriter(View(rows, batch=1000)))
 
     assert len(pieces) > 5
     assert all(PIECE_SIZE <= len(piece) <= FRAME_SIZE_MAX for piece in pieces[:-1])
     assert len(pieces[-1]) < PIECE_SIZE
+
+
+def test_nobody_waits_long_for_a_piece_where_there_is_little_to_tell() -> None:
+    class Idle(View):
+        looked_at = 0
+
+        def told(self) -> Iterator[Batch]:
+            for _ in range(100):
+                self.looked_at += 1
+                yield "directories", []
+            yield "quotas", self.rows["quotas"]
+
+    view = Idle({"quotas": ROWS["quotas"]})
+    pieces, steps = [], []
+    for piece in SnapshotWriter(view):
+        pieces.append(piece)
+        steps.append(view.looked_at)
+
+    assert max(b - a for a, b in pairwise([0, *steps])) <= PIECE_BATCHES
+    assert b"".join(pieces) == written(View({"quotas": ROWS["quotas"]}))
 
 
 def test_a_large_row_is_a_piece_of_its_own_and_still_in_small_frames() -> None:
