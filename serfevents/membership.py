@@ -268,7 +268,7 @@ class Membership:
     def _prune(self, entry: Entry) -> None:
         """Forget a member that left; one that is leaving once the news have spread."""
         if entry.status is LEFT:
-            self._erase([entry])
+            self._forget(entry)
         elif entry.prune_timer is None:
             core = self._core
             delay = core.config.broadcast_timeout + core.config.leave_propagate_delay
@@ -276,7 +276,16 @@ class Membership:
 
     def _prune_now(self, entry: Entry) -> None:
         entry.prune_timer = None
+        self._forget(entry)
+
+    def _forget(self, entry: Entry) -> None:
+        """Erase a member, but not when something was said of it last.
+
+        Else an older intent that is still on its way would be news about an unknown member, and
+        passing it on would take the place of the prune.
+        """
         self._erase([entry])
+        self._take_early(entry.member.name, entry.status_ltime, leaving=False)
 
     # --- our own intents ---------------------------------------------------------------------
 

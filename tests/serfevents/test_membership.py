@@ -429,6 +429,19 @@ def test_a_pruned_member_that_is_alive_after_all_comes_back_with_its_next_change
     assert drain(a) == [changed(Change.JOIN, member("b", role="x"))]
 
 
+def test_an_older_leave_that_comes_late_does_not_take_the_place_of_a_prune() -> None:
+    """It would be passed on under the member's key, and the prune be told to nobody."""
+    a = machine(knows="b")
+    hears(a, leave("b", 5), now=0.0)
+    a.member_left("b", 1.0)
+    a.force_leave("b", 2.0, prune=True)
+    drain(a)
+
+    hears(a, leave("b", 4), leave("b", 5), now=3.0)
+
+    assert drain(a) == []
+
+
 # --- push/pull -------------------------------------------------------------------------------
 
 
