@@ -153,7 +153,6 @@ class WalDriver:
 
     Attributes:
         recovered: What the log said.
-        stored: What the server starts from.
     """
 
     def __init__(
@@ -169,9 +168,13 @@ class WalDriver:
         # Of the newest snapshot; "" without one.
         self._snapshot_name = ""
         self.recovered = self._recover()
-        self.stored = self._load()
+        self._stored = self._with_snapshot()
         self._writer = WalWriter(self.recovered, log_id=log_id, segment_bytes=segment_bytes)
         self._begin_segment()
+
+    def load(self) -> Stored:
+        """Return what the server starts from."""
+        return self._stored
 
     def write(self, persists: Iterable[Persist]) -> int:
         """Write `Persist`s with one sync, and return the `seq` that may be reported.
@@ -210,8 +213,8 @@ class WalDriver:
         self._disk.sync_directory()
         return recovered
 
-    def _load(self) -> Stored:
-        """Return what the server starts from, with the snapshot's data."""
+    def _with_snapshot(self) -> Stored:
+        """Return what the log said, with the snapshot's data."""
         marker = self.recovered.snapshot
         data = None
         for name in self._names(".snapshot") if marker is not None else ():

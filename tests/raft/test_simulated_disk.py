@@ -111,7 +111,7 @@ def test_a_driver_remembers_what_it_wrote() -> None:
     entries = Entries(1, ((1, 1),), (b"x", b"y"))
 
     seq = WalDriver(disk, log_id=LOG).write([Persist(5, HardState(1, "n1"), entries)])
-    stored = WalDriver(disk, log_id=LOG).stored
+    stored = WalDriver(disk, log_id=LOG).load()
 
     assert seq == 5
     assert stored.hard_state == HardState(1, "n1")
@@ -133,7 +133,7 @@ def test_only_the_newest_snapshot_is_kept() -> None:
     snapshots = [name for name in disk.names() if name.endswith(".snapshot")]
 
     assert [disk.read(name) for name in snapshots] == [b"as of 3"]
-    assert WalDriver(disk, log_id=LOG).stored.snapshot == snapshot
+    assert WalDriver(disk, log_id=LOG).load().snapshot == snapshot
 
 
 def test_a_snapshot_that_a_crash_tore_is_written_anew() -> None:
@@ -145,8 +145,8 @@ def test_a_snapshot_that_a_crash_tore_is_written_anew() -> None:
 
     WalDriver(disk, log_id=LOG).write([persist])
 
-    assert driver.stored.snapshot is None
-    assert WalDriver(disk, log_id=LOG).stored.snapshot == snapshot
+    assert driver.load().snapshot is None
+    assert WalDriver(disk, log_id=LOG).load().snapshot == snapshot
 
 
 def test_a_damaged_snapshot_is_not_started_from() -> None:

@@ -12,6 +12,7 @@ from raft.entries import NO_ENTRIES, Entries
 from raft.membership import Configuration
 from raft.outputs import Persist
 from raft.simulated_disk import DiskStopped, SimulatedDisk, WalDriver
+from raft.storage_checks import PersistModel, check_crashes
 from raft.stored import HardState, Snapshot, Stored
 from raft.wal import WalWriter
 from raft.wal_records import SPLIT_BYTES, SnapshotMarker
@@ -204,158 +205,52 @@ def test_no_segment_goes_before_the_next_is_durable() -> None:
 # --- every crash
 
 
-class Server:
-    """Makes the `Persist`s of a server, and knows what each prefix of them comes to.
-
-    Attributes:
-        states: What a server would start from after each prefix, the empty one first.
-    """
-
-    def __init__(self, rng: Random, start: Stored) -> None:
-        self.rng = rng
-        self.states = [start]
-        self.seq = 0
-
-    def next(self) -> Persist:
-        """Return the next `Persist`: at random entries, overwritten ones, votes, snapshots."""
-        rng, old = self.rng, self.states[-1]
-        self.seq += 1
-        behind = old.snapshot.index if old.snapshot else 0
-        last = max(old.entries.last_index if old.entries else 0, behind)
-        term = old.hard_state.term + (rng.random() < 0.3)
-        commit = rng.randint(max(old.hard_state.commit, behind), last)
-        kind = rng.random()
-        if kind < 0.1:
-            # A leader's snapshot, beyond the end.
-            index = last + rng.randint(1, 5)
-            snapshot = Snapshot(index, max(term, 1), ONE, 1, rng.randbytes(rng.randint(0, 80)))
-            return self._note(HardState(term, None, index), snapshot, NO_ENTRIES, 0)
-        if kind < 0.2 and commit > behind and old.entries:
-            index = rng.randint(behind + 1, commit)
-            if old.entries.first_index <= index:
-                snapshot = Snapshot(
-                    index, old.entries.term_at(index), ONE, 1, rng.randbytes(rng.randint(0, 80))
-                )
-                return self._note(HardState(term, None, commit), snapshot, NO_ENTRIES, 0)
-        if kind < 0.3:
-            return self._note(HardState(term + 1, "n2", commit), None, NO_ENTRIES, 0)
-        term = max(term, 1)
-        first = last + 1
-        truncate_from = 0
-        if kind < 0.5 and last > commit:
-            first = rng.randint(commit + 1, last)
-            term += 1
-            truncate_from = first if rng.random() < 0.5 else 0
-        payloads = [rng.randbytes(rng.randint(0, 30)) for _ in range(rng.randint(1, 6))]
-        return self._note(
-            HardState(term, None, commit), None, commands(first, term, *payloads), truncate_from
-        )
-
-    def _note(
-        self, state: HardState, snapshot: Snapshot | None, entries: Entries, truncate_from: int
-    ) -> Persist:
-        """Remember what this comes to, the slow way: entry by entry."""
-        old = self.states[-1]
-        log = {entry.index: entry for entry in old.entries}
-        for index in [index for index in log if truncate_from and index >= truncate_from]:
-            del log[index]
-        if snapshot is not None:
-            same = snapshot.index in log and log[snapshot.index].term == snapshot.term
-            if not same:
-                log.clear()
-        if entries:
-            log = {index: entry for index, entry in log.items() if index < entries.first_index}
-            log |= {entry.index: entry for entry in entries}
-        newest = snapshot or old.snapshot
-        behind = newest.index if newest else 0
-        self.states.append(
-            Stored(
-                hard_state=state,
-                snapshot=newest,
-                entries=Entries.of(log.values()),
-                applied=behind,
-            )
-        )
-        return Persist(self.seq, state, entries, snapshot, truncate_from)
-
-
-def seen(stored: Stored) -> tuple[object, ...]:
-    """Return what matters of a state: the log from the snapshot on."""
-    behind = stored.snapshot.index if stored.snapshot else 0
-    log = [entry for entry in stored.entries if entry.index > behind]
-    return stored.hard_state, stored.snapshot, log
-
-
 def open_driver(disk: SimulatedDisk) -> WalDriver:
     """Return a driver with small segments, so that many begin and go."""
     return WalDriver(disk, log_id=LOG, segment_bytes=400, trailing=3)
 
 
-def recovered_prefix(states: list[Stored], acknowledged: int, stored: Stored) -> int:
-    """Return which prefix of the `Persist`s was recovered, and that it has all reported ones."""
-    matching = [number for number, state in enumerate(states) if seen(state) == seen(stored)]
-    assert matching, f"no prefix comes to {stored}"
-    assert matching[-1] >= acknowledged, "what was reported to be durable is lost"
-    return matching[-1]
-
-
-def live(disk: SimulatedDisk, rng: Random, start: Stored, *, groups: int) -> tuple[Server, int]:
-    """Write until the disk stops or nothing is left to write; return what was acknowledged."""
-    server = Server(rng, start)
-    acknowledged = 0
+def live(disk: SimulatedDisk, rng: Random, *, groups: int) -> tuple[PersistModel, int]:
+    """Write to a new disk until it stops; return what was written, and how much is reported."""
+    model = PersistModel(rng, Stored())
+    reported = 0
     try:
         driver = open_driver(disk)
-        assert seen(driver.stored) == seen(start)
         for _ in range(groups):
-            acknowledged = driver.write([server.next() for _ in range(rng.randint(1, 4))])
+            reported = driver.write([model.next() for _ in range(rng.randint(1, 4))])
     except DiskStopped:
         pass
-    return server, acknowledged
+    return model, reported
 
 
-def test_every_crash_leaves_a_prefix_with_all_that_was_acknowledged(seed: int) -> None:
-    """Lives of many lengths, each ended by a power failure or a killed process."""
-    rng = Random(seed)
-    disk = SimulatedDisk(rng, sector=64)
-    state = Stored()
-    for _ in range(80):
-        disk.stop_at = disk.operations + int(2 ** rng.uniform(0, 8))
-        server, acknowledged = live(disk, rng, state, groups=60)
-        if rng.random() < 0.6:
-            disk.crash()
-        disk.stop_at = None
-
-        # Reading it must not change what a second reading finds, whatever happens in between.
-        stored = open_driver(disk).stored
-        state = server.states[recovered_prefix(server.states, acknowledged, stored)]
-        disk.crash()
+def test_every_crash_leaves_a_prefix_with_all_that_was_reported(seed: int) -> None:
+    check_crashes(open_driver, Random(seed), lives=80)
 
 
 def test_a_crash_after_any_operation_of_one_life_is_survived(seed: int) -> None:
-    def lived(stop_at: int | None) -> tuple[SimulatedDisk, Server, int]:
+    def lived(stop_at: int | None) -> tuple[SimulatedDisk, PersistModel, int]:
         disk = SimulatedDisk(Random(seed), sector=64)
         disk.stop_at = stop_at
-        return (disk, *live(disk, Random(seed), Stored(), groups=8))
+        return (disk, *live(disk, Random(seed), groups=8))
 
     operations = lived(None)[0].operations
     assert operations > 30
     for stop_at in range(operations):
         for _ in range(2):
-            disk, server, acknowledged = lived(stop_at)
+            disk, model, reported = lived(stop_at)
             disk.crash()
 
-            recovered_prefix(server.states, acknowledged, open_driver(disk).stored)
+            assert model.prefix(open_driver(disk).load()) >= reported
 
 
-def test_no_flipped_bit_takes_away_what_was_acknowledged(seed: int) -> None:
+def test_no_flipped_bit_takes_away_what_was_reported(seed: int) -> None:
     rng = Random(seed)
     lives = []
     for _ in range(10):
         disk = SimulatedDisk(rng, sector=64)
-        server, acknowledged = live(disk, rng, Stored(), groups=rng.randint(1, 12))
-        lives.append((disk, server, acknowledged))
+        lives.append((disk, *live(disk, rng, groups=rng.randint(1, 12))))
     refused = 0
-    for disk, server, acknowledged in lives:
+    for disk, model, reported in lives:
         for _ in range(60):
             name = rng.choice(disk.names())
             position, mask = rng.randrange(max(1, len(disk.read(name)))), 1 << rng.randrange(8)
@@ -364,11 +259,11 @@ def test_no_flipped_bit_takes_away_what_was_acknowledged(seed: int) -> None:
             damaged = deepcopy(disk)
             damaged.flip(name, position, mask)
             try:
-                stored = open_driver(damaged).stored
+                stored = open_driver(damaged).load()
             except (WalCorrupted, WalForeign, SnapshotMissing):
                 refused += 1
             else:
-                recovered_prefix(server.states, acknowledged, stored)
+                assert model.prefix(stored) >= reported
     assert refused > 100
 
 
@@ -376,23 +271,13 @@ def test_no_flipped_bit_takes_away_what_was_acknowledged(seed: int) -> None:
 
 
 def loses(seed: int) -> bool:
-    """Return whether some crash loses what was acknowledged."""
+    """Return whether some crash loses what was reported."""
     rng = Random(seed)
-    for _ in range(60):
-        disk = SimulatedDisk(rng, sector=64)
-        state = Stored()
-        for _ in range(6):
-            disk.stop_at = disk.operations + int(2 ** rng.uniform(0, 7))
-            try:
-                server, acknowledged = live(disk, rng, state, groups=30)
-                if rng.random() < 0.5:
-                    disk.crash()
-                disk.stop_at = None
-                stored = open_driver(disk).stored
-                state = server.states[recovered_prefix(server.states, acknowledged, stored)]
-                disk.crash()
-            except (AssertionError, WalCorrupted, SnapshotMissing):
-                return True
+    try:
+        for _ in range(40):
+            check_crashes(open_driver, rng, lives=6)
+    except (AssertionError, WalCorrupted, SnapshotMissing):
+        return True
     return False
 
 
@@ -446,7 +331,7 @@ def test_a_driver_that_keeps_all_rules_loses_nothing() -> None:
         (7, WalWriter, "release", release_all),
     ],
 )
-def test_a_driver_that_breaks_a_rule_loses_what_it_acknowledged(
+def test_a_driver_that_breaks_a_rule_loses_what_it_reported(
     rule: int, owner: type, name: str, breach: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner, name, breach)
