@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kvstore.acl import AclMode
 from kvstore.acl_rules import NAME_SIZE_MAX, Policy, Role, Token
-from kvstore.authorizer import prefix_end
 from kvstore.commands import (
     Compact,
     Configure,
@@ -24,9 +22,7 @@ from kvstore.commands import (
 )
 from kvstore.config import FEATURE_LEVEL, Config
 from kvstore.directories import Directories
-from kvstore.entry import VALUE
 from kvstore.fields import number_fault, optional_fault, text_fault
-from kvstore.quotas import key_size
 from kvstore.refusals import Compacted, Future, Malformed, OverAlready, Refusal, Unsupported
 from kvstore.results import CompactOk, ConfigureOk, Ok, RebaseOk
 from kvstore.state import State
@@ -83,7 +79,7 @@ def set_quota(state: State, command: SetQuota) -> Ok | Refusal:
     )
     if refusal is not None:
         return refusal
-    usage = state.quotas.usage(prefix) or measure(state, prefix)
+    usage = state.quotas.usage(prefix) or state.tree.weigh(prefix)
     for what, limit, current in zip(("keys", "bytes"), limits, usage, strict=True):
         if limit is not None and current > limit:
             return OverAlready(prefix, what, limit, current)
@@ -98,13 +94,6 @@ def drop_quota(state: State, command: DropQuota) -> Ok | Refusal:
         return refusal
     state.quotas.drop(command.prefix)
     return _OK
-
-
-def measure(state: State, prefix: str) -> tuple[int, int]:
-    """Return the keys and the bytes below a prefix. Complexity: O(keys below it)."""
-    records = state.tree.records
-    keys = state.tree.keys.between(prefix, prefix_end(prefix))
-    return len(keys), sum(key_size(key) + len(records[key][VALUE]) for key in keys)
 
 
 # --- rights
@@ -192,9 +181,5 @@ def configure(state: State, command: Configure) -> ConfigureOk | Refusal:
         if tree.records or tree.graves or state.sequences.table:
             return Malformed("separator", "cannot be changed while keys are remembered")
         tree.directories = Directories(config.separator)
-    state.config = config
-    state.tree.history.configure(config.history_changes, config.history_age)
-    if config.acl is not old.acl:
-        state.acl.set_mode(config.acl)
-        state.guarded = config.acl is not AclMode.OFF
+    state.reconfigure(config)
     return ConfigureOk(old)

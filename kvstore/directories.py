@@ -13,7 +13,7 @@ separators does not cost its size squared. Prefixes below are found by looking a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 NO_DIRECTORY: Final = -1
@@ -131,6 +131,29 @@ class Directories:
             self._children[parent] -= 1
         self._free.append(number)
         return True
+
+    def fits(self, changes: Iterable[tuple[int, int]]) -> bool:
+        """Return whether directories and revisions are those of some changes, or later ones.
+
+        Args:
+            changes: The number of a directory with the revision of a change in it.
+        """
+        revisions, parents = self._revisions, self._parents
+        used = set()
+        for number, revision in changes:
+            if number >= 0:
+                if revisions[number] < revision:
+                    return False
+                used.add(number)
+        for number in list(used):
+            above = parents[number]
+            while above >= 0 and above not in used:
+                used.add(above)
+                above = parents[above]
+        below = ((parents[number], revisions[number]) for number in used)
+        return len(used) == len(self._numbers) and all(
+            above < 0 or revisions[above] >= revision for above, revision in below
+        )
 
     # --- views
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from kvstore.change import Cause
 from kvstore.commands import Invalidate, SessionClose, SessionOpen, SessionRenew, Tick
-from kvstore.config import INTEGER_MAX
+from kvstore.config import INTEGER_MAX, Config
 from kvstore.draft import Draft
 from kvstore.entry import (
     BONDS,
@@ -50,7 +50,7 @@ _DELAYS: Final = 1000
 
 def open_session(state: State, command: SessionOpen) -> SessionOk | Refusal:
     """Begin a session."""
-    if (refusal := _session_fault(state, command)) is not None:
+    if (refusal := session_fault(state.config, command)) is not None:
         return refusal
     config = state.config
     id_ = f"{state.index:016x}" if command.id is None else command.id
@@ -188,7 +188,8 @@ def _arm(state: State, session: Session) -> int | None:
     return state.sessions.deadlines.arm(session.id, state.clock, span)
 
 
-def _session_fault(state: State, command: SessionOpen) -> Refusal | None:
+def session_fault(config: Config, command: SessionOpen) -> Refusal | None:
+    """Return why a session cannot be as it is asked for, None if it can."""
     refusal = (
         (None if command.id is None else text_fault("id", command.id, NAME_SIZE_MAX))
         or (Malformed("id", "is empty") if command.id == "" else None)
@@ -201,7 +202,7 @@ def _session_fault(state: State, command: SessionOpen) -> Refusal | None:
     )
     if refusal is not None or command.ttl is None:
         return refusal
-    minimum, maximum = state.config.session_ttl_min, state.config.session_ttl_max
+    minimum, maximum = config.session_ttl_min, config.session_ttl_max
     return None if minimum <= command.ttl <= maximum else BadTtl(command.ttl, minimum, maximum)
 
 

@@ -92,6 +92,16 @@ class Sessions:
             if not bound:
                 self._bound.pop(binding, None)
 
+    def replace(self, sessions: Iterable[Session]) -> None:
+        """Replace all sessions, without deadlines yet; what keys depend on stays."""
+        self.table, self.deadlines, self._bound = Table(), Deadlines(), {}
+        for session in sessions:
+            self.add(session)
+
+    def parties(self) -> set[str]:
+        """Return the sessions that keys depend on."""
+        return set(self._keys)
+
     def keys(self, session: str) -> list[str]:
         """Return the keys that a session holds or owns, in order."""
         return sorted(self._keys.get(session, ()))

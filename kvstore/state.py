@@ -286,6 +286,13 @@ class State:
         keys = (record[KEY] for record in records if record[BONDS] is not None)
         return tuple((key, table[key]) for key in keys if key in table)
 
+    def reconfigure(self, config: Config) -> None:
+        """Replace the configuration."""
+        self.config = config
+        self.tree.history.configure(config.history_changes, config.history_age)
+        self.acl.set_mode(config.acl)
+        self.guarded = config.acl is not AclMode.OFF
+
     # --- time
 
     def advance(self, now: int) -> None:

@@ -20,8 +20,9 @@ from kvstore.commands import Command, Count, Keys, Operation, Range
 from kvstore.config import INTEGER_MAX, Config
 from kvstore.digest import EntriesDigest, row_hash
 from kvstore.entry import BONDS, Entry, Record, make_entry
-from kvstore.errors import CompactedRevision, FutureRevision, StaleIndex
-from kvstore.export import View
+from kvstore.errors import CompactedRevision, FutureRevision, ImportRefused, StaleIndex
+from kvstore.export import Scalar, View
+from kvstore.importing import Continuation, Importer
 from kvstore.invariants import check_invariants
 from kvstore.refusals import Compacted, Future, Malformed, Refusal
 from kvstore.results import Applied, KeysOk, RangeOk, Result
@@ -419,7 +420,43 @@ class Store:
         """Raise AssertionError if parts of the state contradict each other. For tests: O(n)."""
         check_invariants(self._state)
 
+    # --- snapshots
+
+    @classmethod
+    def importer(cls, header: Mapping[str, Scalar], since: int | None = None) -> StoreImporter:
+        """Begin a new store from the header of a view.
+
+        Args:
+            header: The header.
+            since: None; what is new since an index goes into the store that `continuation` of
+                it is called on.
+
+        Raises:
+            ImportRefused: The header is none, or `since` is not None.
+        """
+        if since is not None:
+            raise ImportRefused(f"what is new since {since} makes no store alone")
+        return StoreImporter(Importer(header), cls._of)
+
+    def continuation(self, header: Mapping[str, Scalar], since: int | None) -> StoreImporter:
+        """Begin to bring this store forward, by what a view told since its applied index.
+
+        The store must not be used until the import is finished or given up.
+
+        Raises:
+            ImportRefused: The header is none, or does not go on from this store.
+        """
+        if since is None:
+            raise ImportRefused("this is a whole store, nothing to bring one forward")
+        return StoreImporter(Continuation(header, since, self._state), self._of)
+
     # --- internals
+
+    @classmethod
+    def _of(cls, state: State) -> Store:
+        store = cls(state.config)
+        store._state = state
+        return store
 
     def _list(self, prefix: str) -> RangeOk:
         """Return everything below a prefix, now."""
@@ -452,6 +489,37 @@ class Store:
         if isinstance(result, Refusal):
             raise _error_of(result)
         return result
+
+
+class StoreImporter:
+    """Takes the rows of a view, and becomes a store in the end.
+
+    Args:
+        source: What they are put together by.
+        make: Makes a store of the state.
+    """
+
+    __slots__ = ("_make", "_source")
+
+    def __init__(self, source: Importer | Continuation, make: Callable[[State], Store]) -> None:
+        self._source = source
+        self._make = make
+
+    def add(self, section: str, rows: list[Any]) -> None:
+        """Take rows of a section; sections come in the order of `kvstore.export.SECTIONS`.
+
+        Raises:
+            ImportRefused: A row is malformed or out of order.
+        """
+        self._source.add(section, rows)
+
+    def finish(self) -> Store:
+        """Return the store.
+
+        Raises:
+            ImportRefused: Rows are missing, or contradict each other.
+        """
+        return self._make(self._source.finish())
 
 
 @attrs.frozen

@@ -13,9 +13,10 @@ from __future__ import annotations
 from kvstore.authorizer import prefix_end
 from kvstore.change import CHANGED_KEY, NEW, NO_LINK, REVISION, Change
 from kvstore.directories import Directories, directory_of
-from kvstore.entry import DIRECTORY, KEY, MOD_REVISION, SEQUENCE, Bonds, Record
+from kvstore.entry import DIRECTORY, KEY, MOD_REVISION, SEQUENCE, VALUE, Bonds, Record
 from kvstore.history import SWEEP, History
 from kvstore.ordered import OrderedKeys
+from kvstore.quotas import key_size
 
 
 class Tree:
@@ -116,6 +117,17 @@ class Tree:
         self.directories.touch(directory, index)
         self.revision = index
 
+    def replay(self, change: Change) -> None:
+        """Make a change as another replica made it."""
+        revision, key, new, _, cause, _ = change
+        old = self.records.get(key)
+        if new is None:
+            del self.records[key]
+            self.keys.remove(key)
+        elif old is None:
+            self.keys.add(key)
+        self.commit(revision, key, new, old, cause)
+
     def sweep(self) -> list[Change]:
         """Free some of the changes that nothing needs any more, and return them.
 
@@ -145,6 +157,12 @@ class Tree:
     def count(self, low: str, high: str | None) -> int:
         """Return how many live keys a range has. Complexity: O(log n)."""
         return self.keys.count(low, high)
+
+    def weigh(self, prefix: str) -> tuple[int, int]:
+        """Return the keys below a prefix and their bytes. Complexity: O(keys below it)."""
+        records = self.records
+        keys = self.keys.between(prefix, prefix_end(prefix))
+        return len(keys), sum(key_size(key) + len(records[key][VALUE]) for key in keys)
 
     def past(self, key: str, revision: int) -> Record | None:
         """Return what a key was at a revision. Complexity: O(its changes since then)."""
