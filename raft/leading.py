@@ -179,9 +179,7 @@ class Leader:
     def on_configuration(self) -> None:
         """Take over the configuration that came into force, or leave if it has no place for us."""
         core, replication = self._core, self.replication
-        gone = replication.update_members(core.log.last_index + 1)
-        for peer in gone:
-            self._say_goodbye(peer)
+        replication.update_members(core.log.last_index + 1)
         if not core.configuration.is_electable(core.id):
             self._leave()
             return
@@ -191,11 +189,6 @@ class Leader:
         replication.try_commit()
         replication.nudge_all()
         self.confirm_rounds()
-
-    def _say_goodbye(self, peer: Progress) -> None:
-        """Tell a member that was removed, so that it doesn't campaign."""
-        if peer.match >= self._core.configuration_index:
-            self._core.send(self.replication.heartbeat(peer, 0))
 
     def _leave(self) -> None:
         """Step down as one that is no voter, after telling others what is committed.

@@ -155,7 +155,7 @@ class Log:
         """Return the index of the first of `entries` that is not here, or 0 if all are.
 
         Terms never fall along a log: where both ends of a run agree, all of it does. The entry
-        before the first has to be here.
+        before the first has to be here, and there has to be one.
         """
         ends = [*(first - 1 for first, _ in entries.runs[1:]), entries.last_index]
         for (first, term), last in zip(entries.runs, ends, strict=True):

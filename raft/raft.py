@@ -104,6 +104,11 @@ class Raft:
         return self._core.term
 
     @property
+    def voted_for(self) -> str | None:
+        """Whom we voted for in that term."""
+        return self._core.voted_for
+
+    @property
     def leader(self) -> str | None:
         """Who leads, as far as we know."""
         return self._core.leader
@@ -117,6 +122,11 @@ class Raft:
     def applied_index(self) -> int:
         """Up to where it was handed out, fetched or not."""
         return self._core.applied
+
+    @property
+    def first_index(self) -> int:
+        """Index of the first entry that is in memory, or would be."""
+        return self._core.log.first_index
 
     @property
     def last_index(self) -> int:

@@ -49,6 +49,7 @@ class Replication:
         "_applying",
         "_caught_up",
         "_core",
+        "_departed",
         "_durability",
         "_halves",
         "_render",
@@ -68,14 +69,16 @@ class Replication:
         self._caught_up = caught_up
         self._render = self._render_next
         self.peers: dict[str, Progress] = {}
+        # Members that the configuration in force removed and that may not know yet.
+        self._departed: dict[str, Progress] = {}
         # The other voters of each half that has voters, and whether we are one of that half.
         self._halves: list[tuple[list[Progress], bool]] = []
         self.update_members(core.log.last_index + 1)
 
     # --- members
 
-    def update_members(self, next_index: int) -> list[Progress]:
-        """Take over the configuration in force; return the progress of who is no member now."""
+    def update_members(self, next_index: int) -> None:
+        """Take over the configuration in force; members that it lacks are told so."""
         core = self._core
         configuration, before = core.configuration, self.peers
         self.peers = {}
@@ -93,9 +96,10 @@ class Replication:
             for half in (configuration.voters, configuration.voters_outgoing)
             if half
         ]
-        for peer in before.values():
+        self._departed = before
+        for peer in list(before.values()):
             peer.gone = True
-        return list(before.values())
+            self._say_goodbye(peer, peer.match)
 
     def stop(self) -> None:
         """Send nothing more: leadership has ended."""
@@ -320,8 +324,20 @@ class Replication:
         """Return the progress of who answers, or reject the answer of a stranger."""
         peer = self.peers.get(message.source)
         if peer is None:
-            self._core.reject(message, "answer of a stranger")
+            peer = self._departed.get(message.source)
+            if peer is None:
+                self._core.reject(message, "answer of a stranger")
+            elif isinstance(message, AppendEntriesResponse) and not message.rejected:
+                self._say_goodbye(peer, message.index)
+            return None
         return peer
+
+    def _say_goodbye(self, peer: Progress, match: int) -> None:
+        """Tell a removed member that it is, if it has the entry, so that it doesn't campaign."""
+        peer.match = max(peer.match, match)
+        if peer.match >= self._core.configuration_index:
+            self._departed.pop(peer.id, None)
+            self._core.send(self.heartbeat(peer, 0))
 
     def _can_replicate(self, peer: Progress) -> bool:
         """Return whether what a follower has is where entries, or a newer snapshot, can go on."""

@@ -138,6 +138,15 @@ class Servers:
         self.pump(name)
         return machine
 
+    def adopt(self, machine: Raft) -> None:
+        """Take a machine in that was made elsewhere."""
+        name = machine.id
+        stored = Stored(entries=Entries.of(machine.entries(1, machine.last_index)))
+        self.machines[name] = machine
+        self.disks[name] = Disk(stored)
+        self.events[name], self.applied[name], self.waiting[name] = [], [], []
+        self.pump(name)
+
     def restart(self, name: str) -> Raft:
         """Crash a server and start it with what is durable; its application begins anew."""
         return self.start(name, self.disks[name].stored())
@@ -285,7 +294,10 @@ def machine(
         rng=random.Random(1),
         now=0.0,
         stored=Stored(
-            hard_state=HardState(newest, vote, commit), entries=Entries.of(log), **options
+            hard_state=HardState(newest, vote, commit),
+            entries=Entries.of(log),
+            applied=commit,
+            **options,
         ),
     )
 

@@ -1,0 +1,526 @@
+"""Who leads: pre-vote, loyalty to a leader, priorities, learners, restarts."""
+
+from __future__ import annotations
+
+import pytest
+
+from raft import (
+    CampaignRefused,
+    Cause,
+    Config,
+    Configuration,
+    ElectionFailed,
+    Entries,
+    Entry,
+    EntryKind,
+    LeaderChanged,
+    NotLeader,
+    Refusal,
+    Role,
+    RoleChanged,
+)
+from raft.messages import (
+    AppendEntries,
+    AppendEntriesResponse,
+    Heartbeat,
+    Message,
+    RequestPreVote,
+    RequestPreVoteResponse,
+    RequestVote,
+    RequestVoteResponse,
+)
+from tests.raft.vocabulary import (
+    THREE,
+    Servers,
+    drain,
+    machine,
+    of,
+    persist_all,
+    sent,
+)
+
+PLAIN = Config(pre_vote=False, check_quorum=False)
+FIVE = ("a", "b", "c", "d", "e")
+
+
+def answer(messages: list[Message]) -> tuple[int, bool, Refusal]:
+    """Return the term, the grant and the refusal of the only answer to a candidate."""
+    [found] = [
+        (message.term, message.granted, message.refusal)
+        for message in messages
+        if isinstance(message, (RequestVoteResponse, RequestPreVoteResponse))
+    ]
+    return found
+
+
+# --- pre-vote
+
+
+def test_a_pre_candidate_changes_neither_term_nor_vote() -> None:
+    server = machine("a")
+
+    server.campaign(0.0)
+    messages = sent(persist_all(server))
+
+    assert (server.role, server.term, server.voted_for) == (Role.PRE_CANDIDATE, 1, None)
+    assert messages == [RequestPreVote(to, "a", 2, 1, 1, 1, 1) for to in ("b", "c")]
+
+
+def test_a_majority_of_pre_votes_begins_the_election() -> None:
+    server = machine("a")
+    server.campaign(0.0)
+
+    server.receive(RequestPreVoteResponse("a", "b", 2, True), 0.0)
+
+    assert (server.role, server.term, server.voted_for) == (Role.CANDIDATE, 2, "a")
+
+
+def test_a_majority_of_refusals_ends_the_campaign_in_the_same_term() -> None:
+    server = machine("a")
+    server.campaign(0.0)
+    drain(server)
+
+    for name, why in (("c", Refusal.LOG), ("b", Refusal.LEADER_ALIVE)):
+        server.receive(RequestPreVoteResponse("a", name, 1, False, why), 0.0)
+
+    assert (server.role, server.term) == (Role.FOLLOWER, 1)
+    refusals = (("b", Refusal.LEADER_ALIVE), ("c", Refusal.LOG))
+    assert of(ElectionFailed, drain(server)) == [ElectionFailed(2, True, refusals)]
+
+
+def test_asking_in_advance_binds_nobody() -> None:
+    server = machine("a")
+
+    server.receive(RequestPreVote("a", "b", 9, 1, 1), 0.0)
+
+    assert answer(sent(persist_all(server))) == (9, True, Refusal.NONE)
+    assert (server.term, server.voted_for) == (1, None)
+
+
+def test_a_pre_vote_is_granted_in_a_later_term_whoever_had_our_vote() -> None:
+    server = machine("a", vote="c")
+
+    server.receive(RequestPreVote("a", "b", 2, 1, 1), 0.0)
+
+    assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
+
+
+def test_a_pre_candidate_of_an_earlier_term_learns_ours() -> None:
+    """Else one of a lower term with a longer log and one the other way round wait for ever."""
+    server = machine("a", term=5)
+
+    server.receive(RequestPreVote("a", "b", 3, 9, 2), 0.0)
+
+    assert answer(sent(persist_all(server))) == (5, False, Refusal.STALE_TERM)
+
+
+def test_a_candidate_of_an_earlier_term_learns_ours() -> None:
+    server = machine("a", term=5)
+
+    server.receive(RequestVote("a", "b", 3, 9, 2), 0.0)
+
+    assert answer(sent(persist_all(server))) == (5, False, Refusal.STALE_TERM)
+
+
+def test_an_answer_to_a_vote_is_none_to_a_pre_vote() -> None:
+    server = machine("a")
+    server.campaign(0.0)
+
+    server.receive(RequestVoteResponse("a", "b", 1, True), 0.0)
+
+    assert server.role is Role.PRE_CANDIDATE
+
+
+def test_a_late_pre_vote_does_not_count_in_the_election() -> None:
+    server = machine("a", *FIVE)
+    server.campaign(0.0)
+    for name in ("b", "c"):
+        server.receive(RequestPreVoteResponse("a", name, 2, True), 0.0)
+    persist_all(server)
+
+    for name in ("d", "e"):
+        server.receive(RequestPreVoteResponse("a", name, 2, True), 0.0)
+
+    assert server.role is Role.CANDIDATE
+
+
+def test_the_first_answer_of_each_voter_counts() -> None:
+    server = machine("a", *FIVE, config=PLAIN)
+    server.campaign(0.0)
+    persist_all(server)
+
+    for granted in (True, True, True):
+        server.receive(RequestVoteResponse("a", "b", 2, granted), 0.0)
+    assert server.role is Role.CANDIDATE
+
+    server.receive(RequestVoteResponse("a", "c", 2, True), 0.0)
+    assert server.status().role is Role.LEADER
+
+
+def test_a_vote_of_an_earlier_election_does_not_count() -> None:
+    server = machine("a", config=PLAIN)
+    server.campaign(0.0)
+    server.campaign(0.0)
+    persist_all(server)
+
+    server.receive(RequestVoteResponse("a", "b", 2, True), 0.0)
+
+    assert (server.role, server.term) == (Role.CANDIDATE, 3)
+
+
+def test_a_lost_election_leaves_the_vote_as_it_is() -> None:
+    server = machine("a", config=PLAIN)
+    server.campaign(0.0)
+    persist_all(server)
+
+    for name in ("b", "c"):
+        server.receive(RequestVoteResponse("a", name, 2, False, Refusal.LOG), 0.0)
+
+    assert (server.role, server.term, server.voted_for) == (Role.FOLLOWER, 2, "a")
+
+
+def test_a_campaign_without_an_answer_is_told_and_repeated() -> None:
+    server = machine("a", config=PLAIN)
+    server.campaign(0.0)
+    persist_all(server)
+    at = server.next_timeout()
+    assert at is not None
+
+    server.handle_timeout(at)
+
+    assert of(ElectionFailed, drain(server)) == [ElectionFailed(2, False, ())]
+    assert (server.role, server.term) == (Role.CANDIDATE, 3)
+
+
+# --- loyalty to a leader that is heard
+
+
+def test_who_hears_a_leader_refuses_others_and_says_why() -> None:
+    server = machine("a", *FIVE)
+    server.receive(Heartbeat("a", "b", 1), 5.0)
+    drain(server)
+
+    server.receive(RequestVote("a", "c", 2, 9, 1), 5.9)
+    assert answer(sent(persist_all(server))) == (2, False, Refusal.LEADER_ALIVE)
+    server.receive(RequestPreVote("a", "stranger", 2, 9, 1), 5.9)
+    assert answer(sent(persist_all(server))) == (1, False, Refusal.NOT_A_MEMBER)
+    assert (server.term, server.leader) == (1, "b")
+
+    server.receive(RequestVote("a", "c", 2, 9, 1), 6.0)
+    assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
+
+
+def test_the_leader_itself_is_no_rival_of_the_leader() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 5.0)
+
+    server.receive(RequestPreVote("a", "b", 2, 9, 1), 5.1)
+
+    assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
+
+
+def test_a_candidate_that_the_leader_sent_gets_a_vote_at_once() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 5.0)
+
+    server.receive(RequestVote("a", "c", 2, 9, 1, transfer=True), 5.1)
+
+    assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
+
+
+def test_without_check_quorum_nobody_is_loyal() -> None:
+    server = machine("a", config=PLAIN)
+    server.receive(Heartbeat("a", "b", 1), 5.0)
+
+    server.receive(RequestVote("a", "c", 2, 9, 1), 5.1)
+
+    assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
+
+
+def test_a_leader_that_hears_its_quorum_is_loyal_to_itself() -> None:
+    servers = Servers(*THREE)
+    leader = servers.elect("a")
+
+    leader.receive(RequestVote("a", "b", 9, 99, 9), servers.now)
+
+    assert (leader.role, leader.term) == (Role.LEADER, 2)
+
+
+def test_a_server_that_was_cut_off_does_not_depose_the_leader() -> None:
+    servers = Servers(*THREE)
+    servers.elect("a")
+    servers.isolate("c")
+    servers.advance(20.0)
+
+    servers.heal()
+    servers.advance(5.0)
+
+    assert (servers.leaders(), servers["c"].term) == (["a"], 2)
+
+
+def test_without_pre_vote_a_leader_learns_of_a_later_term_and_begins_anew() -> None:
+    """A stuck candidate would else neither vote nor be reached (etcd issue 8501)."""
+    servers = Servers(*THREE, config=Config(pre_vote=False))
+    servers.elect("a")
+    servers.isolate("c")
+    servers.advance(20.0)
+    assert servers["c"].term > servers["a"].term
+
+    servers.heal()
+    servers.advance(5.0)
+
+    assert len(servers.leaders()) == 1
+    assert {server.term for server in servers.machines.values()} == {servers["c"].term}
+
+
+def test_a_later_leader_deposes_an_earlier_one_that_comes_back() -> None:
+    servers = Servers(*THREE, config=Config(check_quorum=False, pre_vote=False))
+    servers.elect("a")
+    servers.isolate("a")
+    servers["b"].campaign(servers.now)
+    servers.deliver()
+    assert servers.leaders() == ["a", "b"]
+
+    servers.heal()
+    servers.advance(1.0)
+
+    assert servers.leaders() == ["b"]
+    changed = of(RoleChanged, servers.events["a"])[-1]
+    assert (changed.role, changed.cause) == (Role.FOLLOWER, Cause.HIGHER_TERM)
+
+
+# --- who may campaign
+
+
+def test_a_server_without_a_configuration_waits() -> None:
+    servers = Servers(*THREE, configuration=Configuration(voters=("b", "c")))
+
+    assert servers["a"].next_timeout() is None
+    with pytest.raises(CampaignRefused, match="not a voter"):
+        servers["a"].campaign(servers.now)
+    servers["a"].handle_timeout(servers.now + 100.0)
+    assert servers["a"].role is Role.FOLLOWER
+
+
+def test_a_learner_votes_but_does_not_campaign() -> None:
+    """The candidate's configuration may be newer than the learner's (etcd issue 10998)."""
+    servers = Servers(*THREE, configuration=Configuration(voters=("a", "b"), learners=("c",)))
+
+    assert servers["c"].next_timeout() is None
+    servers["c"].receive(RequestVote("c", "a", 2, 1, 1), servers.now)
+
+    assert answer(sent(persist_all(servers["c"], servers.now))) == (2, True, Refusal.NONE)
+
+
+def test_a_witness_votes_but_does_not_campaign() -> None:
+    servers = Servers(*THREE, configuration=Configuration(voters=THREE, witnesses=("c",)))
+    servers.isolate("b")
+
+    assert servers["c"].next_timeout() is None
+    servers["a"].campaign(servers.now)
+    servers.deliver()
+
+    assert servers.leaders() == ["a"]
+
+
+def test_a_leader_does_not_campaign() -> None:
+    servers = Servers(*THREE)
+    servers.elect("a")
+
+    with pytest.raises(CampaignRefused, match="leads already"):
+        servers["a"].campaign(servers.now)
+
+
+def test_nobody_campaigns_by_a_configuration_that_is_known_to_be_replaced() -> None:
+    """Its majority and that of the new one need not meet (etcd issue 12133)."""
+    server = machine("a")
+    new = Entry(1, 2, b"", EntryKind.CONFIGURATION, Configuration(voters=FIVE))
+    server.receive(AppendEntries("a", "b", 1, 1, 1, Entries.of([new]), 2), 0.0)
+    drain(server)
+    at = server.next_timeout()
+    assert at is not None
+
+    server.handle_timeout(at)
+    assert server.role is Role.FOLLOWER
+    with pytest.raises(CampaignRefused, match="not yet in force"):
+        server.campaign(at)
+    later = server.next_timeout()
+    assert later is not None
+    assert later > at
+
+    server.persisted(1, at)
+    server.handle_timeout(later)
+    assert server.status().role is Role.PRE_CANDIDATE
+
+
+def test_commands_that_are_not_applied_hinder_nobody() -> None:
+    server = machine("a", terms=[1, 1], commit=3)
+
+    server.campaign(0.0)
+
+    assert server.role is Role.PRE_CANDIDATE
+
+
+# --- priorities
+
+
+def prioritised(own: int, **options: object) -> list[Message]:
+    server = machine("a", config=Config(check_quorum=False, priority=own), **options)  # type: ignore[arg-type]
+    server.receive(RequestVote("a", "b", 2, 2, 1, priority=3), 0.0)
+    return sent(persist_all(server))
+
+
+def test_one_of_a_lower_priority_is_refused_unless_its_log_is_longer() -> None:
+    assert answer(prioritised(4, terms=[1])) == (2, False, Refusal.PRIORITY)
+    assert answer(prioritised(3, terms=[1])) == (2, True, Refusal.NONE)
+    assert answer(prioritised(4)) == (2, True, Refusal.NONE)
+
+
+def test_a_priority_of_one_that_can_not_lead_counts_for_nothing() -> None:
+    server = machine("x", *THREE, terms=[1], config=Config(check_quorum=False, priority=9))
+
+    server.receive(RequestVote("x", "b", 2, 2, 1), 0.0)
+
+    assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
+
+
+# --- commit indexes in votes
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_candidate_learns_what_is_committed_from_answers(granted: bool) -> None:
+    """Of two servers of which one is removed, the other could else be stuck (etcd 12359)."""
+    server = machine("a", terms=[1, 1])
+    server.campaign(0.0)
+
+    server.receive(RequestPreVoteResponse("a", "b", 2, granted, commit=3, commit_term=1), 0.0)
+
+    assert server.commit_index == 3
+
+
+@pytest.mark.parametrize("kind", [RequestVote, RequestPreVote])
+def test_a_voter_learns_what_is_committed_from_a_candidate_that_it_refuses(kind: type) -> None:
+    server = machine("a", terms=[1, 1, 1], config=PLAIN)
+
+    server.receive(kind("a", "b", 2, 3, 1, 3, 1), 0.0)
+
+    assert server.commit_index == 3
+
+
+@pytest.mark.parametrize(("commit", "term"), [(3, 2), (9, 1), (3, 0), (1, 1)])
+def test_what_is_committed_elsewhere_is_learned_only_if_it_is_here(commit: int, term: int) -> None:
+    server = machine("a", terms=[1, 1, 1], config=PLAIN)
+
+    server.receive(RequestVote("a", "b", 2, 3, 1, commit, term), 0.0)
+
+    assert server.commit_index == 1
+
+
+# --- leaders come and go
+
+
+def test_a_leader_that_hears_no_quorum_steps_down() -> None:
+    servers = Servers(*FIVE)
+    servers.elect("a")
+    for name in ("c", "d", "e"):
+        servers.isolate(name)
+
+    servers.advance(1.2)
+
+    changed = of(RoleChanged, servers.events["a"])[-1]
+    assert (changed.role, changed.cause) == (Role.FOLLOWER, Cause.QUORUM_LOST)
+
+
+def test_a_leader_that_hears_a_quorum_goes_on() -> None:
+    servers = Servers(*FIVE)
+    servers.elect("a")
+    for name in ("d", "e"):
+        servers.isolate(name)
+
+    servers.advance(30.0)
+
+    assert servers.leaders() == ["a"]
+
+
+def test_without_check_quorum_a_leader_goes_on_alone() -> None:
+    servers = Servers(*THREE, config=Config(check_quorum=False))
+    servers.elect("a")
+    servers.isolate("a")
+
+    servers.advance(30.0)
+
+    assert "a" in servers.leaders()
+
+
+def test_a_leader_can_be_told_to_step_down() -> None:
+    servers = Servers(*THREE)
+    leader = servers.elect("a")
+
+    leader.step_down(servers.now)
+
+    assert (leader.role, leader.leader, leader.term) == (Role.FOLLOWER, None, 2)
+    with pytest.raises(NotLeader):
+        leader.step_down(servers.now)
+
+
+def test_a_forgotten_leader_can_be_replaced_at_once() -> None:
+    servers = Servers(*THREE)
+    servers.elect("a")
+    servers.isolate("a")
+    for name in ("b", "c"):
+        servers[name].forget_leader(servers.now)
+        assert servers[name].leader is None
+
+    servers["b"].campaign(servers.now)
+    servers.deliver()
+
+    assert servers["b"].role is Role.LEADER
+    servers["b"].forget_leader(servers.now)
+    assert servers["b"].leader == "b"
+
+
+def test_changes_of_the_leader_are_told_once_each() -> None:
+    servers = Servers(*THREE)
+    servers.elect("a")
+    servers.advance(3.0)
+
+    assert of(LeaderChanged, servers.events["b"]) == [LeaderChanged("a", 2)]
+
+
+# --- patience that leases build on
+
+
+LEASES = Config(lease_reads=True)
+
+
+def test_a_restarted_server_votes_for_nobody_for_a_while() -> None:
+    server = machine("a", config=LEASES)
+
+    server.receive(RequestVote("a", "b", 2, 1, 1), 0.9)
+    assert answer(sent(persist_all(server))) == (2, False, Refusal.LEASE)
+    with pytest.raises(CampaignRefused, match="lease"):
+        server.campaign(0.9)
+
+    server.receive(RequestVote("a", "b", 2, 1, 1), 1.0)
+    assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
+
+
+def test_a_server_that_hears_a_leader_does_not_break_its_lease() -> None:
+    server = machine("a", config=LEASES)
+    server.receive(Heartbeat("a", "b", 1), 5.0)
+
+    with pytest.raises(CampaignRefused, match="lease"):
+        server.campaign(5.9)
+    with pytest.raises(CampaignRefused, match="lease"):
+        server.forget_leader(5.9)
+
+    server.campaign(6.0)
+    assert server.role is Role.PRE_CANDIDATE
+
+
+def test_an_answer_from_the_past_tells_a_leader_our_term() -> None:
+    server = machine("a", term=7)
+
+    server.receive(Heartbeat("a", "b", 3), 0.0)
+
+    assert sent(persist_all(server)) == [AppendEntriesResponse("b", "a", 7, True, 0)]
