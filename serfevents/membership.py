@@ -92,11 +92,6 @@ class Membership:
         """How many intents about unknown members are kept."""
         return len(self._early)
 
-    def early_intent(self, name: str) -> tuple[int, bool] | None:
-        """Return the Lamport time of an intent about an unknown member, and whether to leave."""
-        early = self._early.get(name)
-        return None if early is None else (early.ltime, early.leaving)
-
     # --- memberlist's word -------------------------------------------------------------------
 
     def joined(self, name: str, address: Address, meta: bytes, versions: bytes) -> None:

@@ -326,6 +326,7 @@ class Queries:
     def _finish(self, opened: _Open) -> None:
         key = opened.query.ltime, opened.query.id
         if self._open.pop(key, None) is None:
+            # One that ended before in the same round ended us, and with us all the others.
             return
         self._core.timers.cancel(opened.timer)
         self._over.append(key)

@@ -46,12 +46,7 @@ def encode_state(state: PushPull) -> bytes:
     Slots of the event buffer that hold nothing are left out: a receiver sorts by Lamport time.
     """
     events = sorted(state.events, key=_by_ltime)
-    slots = [
-        encode_map(
-            [("Events", encode_array(map(_encode_event, group))), ("LTime", encode_uint(at))]
-        )
-        for at, group in groupby(events, key=_by_ltime)
-    ]
+    slots = [_encode_slot(ltime, group) for ltime, group in groupby(events, key=_by_ltime)]
     fields = [
         ("EventLTime", encode_uint(state.event_ltime)),
         ("Events", encode_array(slots)),

@@ -157,8 +157,8 @@ class UserEvents:
         core.require_room(_EVENT)
         core.event_clock.increment()
         core.clock_moved()
-        if self.buffer.add(event, core.event_clock.time) is NEW:
-            self._deliver(event)
+        self.buffer.add(event, core.event_clock.time)
+        self._deliver(event)
         core.broadcast(_EVENT, message)
         return event.ltime
 

@@ -137,6 +137,17 @@ def test_an_ack_goes_straight_to_who_asked() -> None:
     assert only(drain(a), Sent) == [Sent("b", ack(load, "a"))]
 
 
+def test_a_query_of_serfs_own_that_is_not_known_is_only_passed_on() -> None:
+    a = machine("a", knows="b")
+    future = query("_serf_future", flags=1)
+
+    hears(a, future)
+
+    told, sent, rejected = drain(a)
+    assert (told, sent) == (Told(future), Sent("b", ack(future, "a")))
+    assert (rejected.reason, rejected.detail) == ("unknown-internal-query", "_serf_future")
+
+
 # --- answered --------------------------------------------------------------------------------
 
 
@@ -346,6 +357,14 @@ def test_a_full_buffer_forgets_its_oldest_times() -> None:
     assert buffer.add(1, 0, 50) == "query-too-old"
     assert buffer.add(3, 9, 50) == "new"
     buffer.check_invariants()
+
+
+def test_the_smallest_buffer_knows_the_newest() -> None:
+    buffer = QueryBuffer(times=64, ids_max=1, ltime_min=0)
+
+    assert buffer.add(1, 1, 50) == "new"
+    assert buffer.add(2, 1, 50) == "new"
+    assert buffer.add(2, 1, 50) == "duplicate"
 
 
 def test_a_full_buffer_does_not_forget_the_new_for_the_old() -> None:

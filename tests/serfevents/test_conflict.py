@@ -178,6 +178,21 @@ def test_without_room_for_the_question_the_vote_is_held_later() -> None:
     assert len(only(drain(a), Told)) == 1
 
 
+def test_a_vote_that_is_lost_ends_all_queries_once() -> None:
+    a = machine("a", knows="bc")
+    a.name_conflict("a", OTHER, 0.0)
+    question = only(drain(a), Told)[0].message
+    number = a.query("load", b"", 0.0, nodes=["c"])
+    drain(a)
+    votes(a, question, ("b", OTHER))
+
+    a.member_failed("c", 1.0)
+
+    decided, finished, *_ = drain(a)
+    assert decided == NameConflictDecided(False, 1, 0)
+    assert (finished.query, finished.complete) == (number, False)
+
+
 # --- voting ----------------------------------------------------------------------------------
 
 

@@ -578,6 +578,16 @@ def test_the_failed_and_the_left_are_forgotten_in_time() -> None:
     assert [each.name for each in a.members] == ["a", "d"]
 
 
+def test_we_do_not_forget_ourselves_when_we_have_left() -> None:
+    a = machine(reap_interval=0.1, tombstone_timeout=0.0, leave_propagate_delay=1.0)
+    a.leave(0.0)
+    a.membership_left(0.0)
+
+    wait(a, 0.9)
+
+    assert status(a, "a") is LEFT
+
+
 def test_the_time_may_be_overridden_for_each_member() -> None:
     def forget_after(each: object, timeout: float) -> float:
         assert timeout in (100.0, 200.0)

@@ -340,6 +340,15 @@ def test_a_full_buffer_forgets_its_oldest_times() -> None:
     buffer.check_invariants()
 
 
+def test_a_large_event_may_take_the_place_of_all_others() -> None:
+    buffer = EventBuffer(times=64, size_max=250)
+    assert buffer.add(event("x", 20), 50) is NEW
+
+    assert buffer.add(event("y", 30, bytes(180)), 50) is NEW
+
+    assert [each.name for each in buffer] == ["y"]
+
+
 def test_a_full_buffer_does_not_forget_the_new_for_the_old() -> None:
     buffer = EventBuffer(times=64, size_max=250)
     assert buffer.add(event("x", 30, bytes(135)), 50) is NEW
