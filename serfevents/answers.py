@@ -89,11 +89,11 @@ class QueryBuffer:
     def _make_room(self, ltime: int) -> bool:
         """Forget the oldest times before `ltime`, a good part at once; return whether it helps."""
         goal = self._ids_max - self._ids_max // 8 - 1
-        for index, (time, ids) in sorted(self._slots.items(), key=lambda slot: slot[1][0]):
-            if self.count <= goal or time >= ltime:
+        older = sorted((at, index) for index, (at, _) in self._slots.items() if at < ltime)
+        for time, index in older:
+            if self.count <= goal:
                 break
-            del self._slots[index]
-            self.count -= len(ids)
+            self.count -= len(self._slots.pop(index)[1])
             self.ltime_min = time + 1
         return self.count < self._ids_max
 

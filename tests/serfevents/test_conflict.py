@@ -182,9 +182,11 @@ def test_a_vote_that_is_lost_ends_all_queries_once() -> None:
     a = machine("a", knows="bc")
     a.name_conflict("a", OTHER, 0.0)
     question = only(drain(a), Told)[0].message
-    number = a.query("load", b"", 0.0, nodes=["c"])
-    drain(a)
+    number = a.query("load", b"", 0.0, nodes=["b", "c"])
+    asked = only(drain(a), Told)[0].message
     votes(a, question, ("b", OTHER))
+    hears(a, answer(asked, "b"))
+    drain(a)
 
     a.member_failed("c", 1.0)
 
