@@ -60,7 +60,8 @@ class HelpWanted(Exception):
 class Options:
     """All settings of an agent. Durations are seconds, sizes bytes; None leaves Serf's default.
 
-    Attributes are named as the keys of a configuration file, and mean what they mean there.
+    Attributes are named as the keys of a configuration file, and mean what they mean there. The
+    last four are not Serf's; they are memberlist's `Config`'s.
     """
 
     node_name: str = field(factory=socket.gethostname)
@@ -97,6 +98,10 @@ class Options:
     query_size_limit: int = 1024
     query_response_size_limit: int = 1024
     user_event_size_limit: int = 512
+    gossip_interval: float | None = None
+    gossip_nodes: int | None = None
+    push_pull_interval: float | None = None
+    retransmit_mult: int | None = None
 
     @property
     def bind_address(self) -> Address:
@@ -255,6 +260,11 @@ SETTINGS = (
     Setting("query_size_limit", _count),
     Setting("query_response_size_limit", _count),
     Setting("user_event_size_limit", _count),
+    # Serf's profiles fix these; a cluster that has much to tell may want others.
+    Setting("gossip_interval", _seconds),
+    Setting("gossip_nodes", _count),
+    Setting("push_pull_interval", _seconds),
+    Setting("retransmit_mult", _count),
 )
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}

@@ -9,6 +9,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import memberlist
 import serfevents
@@ -26,9 +27,16 @@ PROFILES: dict[str, Callable[..., memberlist.Config]] = {
 
 def membership_config(options: Options) -> memberlist.Config:
     """Return how members find and watch each other."""
+    wanted = {
+        "gossip_interval": options.gossip_interval,
+        "gossip_nodes": options.gossip_nodes,
+        "push_pull_interval": options.push_pull_interval,
+        "retransmit_mult": options.retransmit_mult,
+    }
     return PROFILES[options.profile](
         app_versions=(2, 5, options.protocol),
         compression=options.enable_compression,
+        **given(wanted),
     )
 
 
@@ -41,15 +49,20 @@ def events_config(options: Options) -> serfevents.Config:
     }
     return serfevents.Config.agent(
         protocol_version=options.protocol,
-        gossip_interval=PROFILES[options.profile]().gossip_interval,
+        gossip_interval=membership_config(options).gossip_interval,
         broadcast_timeout=options.broadcast_timeout,
         query_size_limit=options.query_size_limit,
         query_response_size_limit=options.query_response_size_limit,
         user_event_size_limit=options.user_event_size_limit,
         name_conflict_vote=not options.disable_name_resolution,
         snapshot=bool(options.snapshot_path),
-        **{name: value for name, value in wanted.items() if value is not None},
+        **given(wanted),
     )
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that are not left to their defaults."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def reachable(bound: Address, advertised: Address | None) -> Address:

@@ -93,6 +93,7 @@ class Agent:
         keyring: Whether it has a keyring file, so that keys can be changed.
         compression: Whether it compresses.
         host: Where it listens.
+        address: Where exactly, to come back there; a free port of `host` if None.
         options: More flags.
     """
 
@@ -108,10 +109,11 @@ class Agent:
         keyring: bool = False,
         compression: bool = True,
         host: str = "127.0.0.1",
+        address: Address | None = None,
     ) -> None:
         assert SERF is not None
         self.name = name
-        self.address = free_address(host)
+        self.address = address or free_address(host)
         self.rpc = text(free_address())
         self.log = directory / f"{name}.log"
         self.ring = directory / f"{name}.keyring"
