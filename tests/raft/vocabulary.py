@@ -206,6 +206,7 @@ class Servers:
     def advance(self, seconds: float, *, deliver: bool = True) -> None:
         """Let time pass; timers fire and messages arrive at once."""
         end = self.now + seconds
+        self.pump()
         while True:
             due = [
                 (at, name)

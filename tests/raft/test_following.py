@@ -1,0 +1,205 @@
+"""The follower's side: what it takes, refuses, commits; a log that lost its tail."""
+
+from __future__ import annotations
+
+import pytest
+
+from raft import (
+    AddVoter,
+    Config,
+    DemoteVoter,
+    LogRegression,
+    Persist,
+    ProposalsLost,
+    Role,
+)
+from raft.entries import Entries, LogIds
+from raft.messages import (
+    AppendEntries,
+    AppendEntriesResponse,
+    Heartbeat,
+    RequestVote,
+    RequestVoteResponse,
+)
+from tests.raft.vocabulary import (
+    THREE,
+    Servers,
+    drain,
+    entries,
+    machine,
+    of,
+    persist_all,
+    sent,
+)
+
+PLAIN = Config(pre_vote=False, check_quorum=False)
+
+
+@pytest.mark.parametrize(
+    "unsound",
+    [
+        AppendEntries("a", "b", 2, 1, 1, entries(1, first=3)),
+        AppendEntries("a", "b", 2, 1, 1, entries(3, first=2)),
+        AppendEntries("a", "b", 2, 1, 2, entries(1, first=2)),
+    ],
+)
+def test_entries_that_no_leader_can_have_are_rejected(unsound: AppendEntries) -> None:
+    server = machine("a")
+
+    server.receive(unsound, 0.0)
+
+    assert server.stats.rejected == {"unsound entries": 1}
+    assert server.last_index == 1
+
+
+def test_what_is_committed_is_acknowledged_without_a_look() -> None:
+    server = machine("a", terms=[1, 1], commit=3)
+
+    server.receive(AppendEntries("a", "b", 1, 1, 0, entries(1, first=2)), 0.0)
+    server.receive(AppendEntries("a", "b", 1, -7, 0), 0.0)
+
+    assert [m.index for m in of(AppendEntriesResponse, sent(persist_all(server)))] == [3, 3]
+
+
+def test_a_follower_commits_no_more_than_the_message_proves() -> None:
+    """What it has behind the new entries may be another leader's."""
+    server = machine("a", terms=[1, 1, 1], term=2)
+
+    server.receive(AppendEntries("a", "b", 2, 2, 1, commit=4), 0.0)
+
+    assert server.commit_index == 2
+
+
+def test_a_follower_that_has_some_of_the_entries_appends_the_rest() -> None:
+    server = machine("a", terms=[1, 1])
+
+    server.receive(AppendEntries("a", "b", 1, 1, 1, entries(1, 1, 1, first=2)), 0.0)
+    [persist] = of(Persist, drain(server))
+
+    assert server.last_index == 4
+    assert persist.entries == entries(1, first=4)
+
+
+def test_a_heartbeat_commits_what_it_says() -> None:
+    server = machine("a", terms=[1, 1])
+
+    server.receive(Heartbeat("a", "b", 1, 2, 3), 0.0)
+    assert server.commit_index == 2
+
+    server.receive(Heartbeat("a", "b", 1, 1, 3), 0.0)
+    assert server.commit_index == 2
+
+
+def test_a_former_leader_is_told_which_of_its_proposals_are_lost() -> None:
+    servers = Servers(*THREE, config=PLAIN)
+    servers.elect("a")
+    servers.isolate("a")
+    servers["a"].propose(b"kept?", servers.now)
+    ids = servers["a"].propose_many([b"x", b"y"], servers.now)
+    servers.deliver()
+    servers["b"].campaign(servers.now)
+    servers.deliver()
+
+    servers.heal()
+    servers.advance(1.0)
+
+    lost = servers.event("a", ProposalsLost).ids
+    assert lost == LogIds(2, 3, ids.last)
+    assert servers["a"].stats.truncated == 3
+    assert servers.applied["a"] == servers.applied["b"] == []
+
+
+def test_what_was_committed_after_all_is_not_lost() -> None:
+    servers = Servers(*THREE, config=PLAIN)
+    servers.elect("a")
+    servers["a"].propose(b"x", servers.now)
+    servers.deliver(keep=lambda m: not isinstance(m, AppendEntriesResponse))
+    servers["a"].propose(b"y", servers.now)
+    servers.isolate("a")
+    servers.deliver()
+    servers["b"].campaign(servers.now)
+    servers.deliver()
+
+    servers.heal()
+    servers.advance(1.0)
+
+    assert servers.event("a", ProposalsLost).ids == LogIds(2, 4, 4)
+    assert servers.applied["a"] == [(3, b"x")]
+
+
+# --- a log that lost what it had acknowledged
+
+
+def forgetful() -> Servers:
+    """Return servers of which c comes back without its last entries."""
+    servers = Servers(*THREE)
+    servers.elect("a")
+    servers["a"].propose_many([b"x", b"y"], servers.now)
+    servers.deliver()
+    disk = servers.disks["c"]
+    disk.entries = disk.entries[:1]
+    disk.hard_state.commit = 1
+    servers.restart("c")
+    return servers
+
+
+def test_a_follower_that_lost_its_tail_is_told_and_gets_it_again() -> None:
+    servers = forgetful()
+
+    servers.advance(0.5)
+
+    assert servers.event("c", LogRegression) == LogRegression(1, 4)
+    assert servers["c"].status().regressed
+    assert servers.applied["c"] == [(3, b"x"), (4, b"y")]
+
+
+def test_it_neither_votes_nor_campaigns_even_after_a_restart() -> None:
+    servers = forgetful()
+    servers.advance(0.5)
+    servers.restart("c")
+
+    servers["c"].receive(RequestVote("c", "b", 9, 99, 9), servers.now)
+    [vote] = of(RequestVoteResponse, sent(persist_all(servers["c"], servers.now)))
+
+    assert not vote.granted
+    assert servers["c"].next_timeout() is None
+
+
+def test_it_may_again_once_it_was_a_learner() -> None:
+    servers = forgetful()
+    servers.advance(0.5)
+
+    servers["a"].change([DemoteVoter("c")], servers.now)
+    servers.deliver()
+    assert not servers["c"].status().regressed
+    servers["a"].change([AddVoter("c")], servers.now)
+    servers.deliver()
+
+    assert servers["c"].next_timeout() is not None
+    servers["a"].transfer("c", servers.now)
+    servers.deliver()
+    assert servers["c"].role is Role.LEADER
+
+
+def test_a_log_that_is_shorter_than_its_commit_index_is_noticed_at_the_start() -> None:
+    servers = Servers(*THREE)
+    servers.elect("a")
+    servers["a"].propose(b"x", servers.now)
+    servers.deliver()
+    disk = servers.disks["c"]
+    disk.entries = disk.entries[:1]
+    disk.hard_state.commit = 3
+
+    servers.restart("c")
+
+    assert servers.event("c", LogRegression) == LogRegression(1, 3)
+    servers.restart("c")
+    assert servers["c"].status().regressed
+
+
+def test_entries_that_are_the_same_are_not_written_again() -> None:
+    server = machine("a", terms=[1, 1])
+
+    server.receive(AppendEntries("a", "b", 1, 1, 1, Entries.of(entries(1, 1, first=2))), 0.0)
+
+    assert of(Persist, drain(server)) == []
