@@ -70,6 +70,6 @@ def narrate(event: object, journal: Journal) -> None:  # noqa: C901, PLR0912 - a
             text = f"{verdict} in name conflict resolution [{ours} / {votes}]"
             (journal.info if kept else journal.error)("serf", text)
         case PayloadRejected(source, reason, detail):
-            journal.error("serf", f"{reason}: {detail} from={source}")
+            journal.warn("serf", f"{reason}: {detail} from={source}")
         case NotSent(payload, reason):
             journal.warn("serf", f"could not send {len(payload)} bytes: {reason}")

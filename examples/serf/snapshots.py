@@ -84,9 +84,10 @@ class SnapshotFile:
         self._snapshot.resume()
 
     def close(self) -> None:
-        """Write what is to be written, and close."""
-        self._flush(sync=True)
-        self._file.close()
+        """Write what is to be written, and close; a second call does nothing."""
+        if not self._file.closed:
+            self._flush(sync=True)
+            self._file.close()
 
     def _flush(self, *, sync: bool = False) -> None:
         """Write the lines that were gathered, and replace the file if it has become too large."""
