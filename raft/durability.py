@@ -28,6 +28,12 @@ from raft.outputs import Persist, SendMessage
 from raft.stored import HardState, Snapshot
 
 
+def _acknowledges(message: Message, index: int) -> bool:
+    """Return whether a message says that the entry at `index` is durable here."""
+    kind = AppendEntriesResponse
+    return isinstance(message, kind) and not message.rejected and message.index >= index
+
+
 class Durability:
     """The machine's writes, in order, and the messages that wait for them.
 
@@ -113,6 +119,7 @@ class Durability:
         """Have no write that was handed out count for what is behind `index`."""
         self.index = min(self.index, index)
         self._outstanding = deque((seq, min(last, index)) for seq, last in self._outstanding)
+        self._gate = deque(item for item in self._gate if not _acknowledges(item[1], index + 1))
 
     # --- out
 

@@ -38,7 +38,6 @@ class Reads:
     __slots__ = (
         "_answered",
         "_asked",
-        "_asked_at",
         "_core",
         "_deadlines",
         "_intent",
@@ -59,10 +58,9 @@ class Reads:
         # Those that nobody was asked about yet, and those that are right once an index is applied.
         self._unasked: list[int] = []
         self._answered: list[tuple[int, int]] = []
-        # As a follower: reads by the number of the request that the leader was sent for them,
-        # when it was sent last, and the request that others can join as it was not fetched yet.
-        self._asked: dict[int, list[int]] = {}
-        self._asked_at = 0.0
+        # As a follower: when the leader was asked last, and for which reads, by the number of the
+        # request; oldest first. One that was not fetched yet can be joined.
+        self._asked: dict[int, tuple[float, list[int]]] = {}
         self._joinable: int | None = None
         self._intent: Intent = (self._render, None)
         # As a leader: source and number of what waits for an entry of our term, and round,
@@ -104,10 +102,10 @@ class Reads:
                 self._lead(core.id, number)
             self.leader.confirm_rounds()
         elif self._joinable is not None:
-            self._asked[self._joinable] += numbers
+            self._asked[self._joinable][1].extend(numbers)
         else:
             self._joinable = core.next_number()
-            self._asked[self._joinable] = numbers
+            self._asked[self._joinable] = core.now, numbers
             core.outputs.append(self._intent)
 
     def _render(self, _: None) -> SendMessage | None:
@@ -162,25 +160,31 @@ class Reads:
         waiting += [number for _, _, source, number in self._unconfirmed if source == own]
         self._postponed.clear()
         self._unconfirmed.clear()
-        self._ask_again(waiting)
-
-    def _ask_again(self, numbers: list[int]) -> None:
-        """Ask about these and all that were asked already, as if nobody had been."""
-        for asked in self._asked.values():
-            numbers += asked
+        for _, numbers in self._asked.values():
+            waiting += numbers
         self._asked.clear()
         self._joinable = None
-        self._unasked += [number for number in numbers if number in self._pending]
-        if self._core.role is not Role.LEADER or self.leader is not None:
+        self._unasked += [number for number in waiting if number in self._pending]
+        if self._core.role is not Role.LEADER:
             self._ask()
 
     def on_heartbeat(self) -> None:
-        """Ask again what the leader, who is there, has not answered for a while."""
+        """Ask the leader, who is there, about what it refused or did not answer for a while.
+
+        The numbers stay the same: an answer to the first question is as good.
+        """
         core = self._core
-        waits = (self._asked or self._unasked) and self._joinable is None
-        if waits and core.now - self._asked_at >= core.config.heartbeat_interval:
-            self._asked_at = core.now
-            self._ask_again([])
+        self._ask()
+        long_ago = core.now - core.config.election_timeout / 2
+        while self._asked:
+            request, (asked_at, numbers) = next(iter(self._asked.items()))
+            if asked_at > long_ago or request == self._joinable:
+                return
+            del self._asked[request]
+            numbers = [number for number in numbers if number in self._pending]
+            if numbers and core.leader is not None:
+                self._asked[request] = core.now, numbers
+                core.send(ReadIndex(core.leader, core.id, 0, request))
 
     # --- the leader's part
 
@@ -226,10 +230,9 @@ class Reads:
 
     def on_read_index_response(self, message: ReadIndexResponse) -> None:
         """Let the reads of a request go on once the index is applied."""
-        numbers = self._asked.get(message.request)
-        if numbers is None or message.request == self._joinable:
-            return  # An answer that came twice, or to a question that was asked anew.
-        del self._asked[message.request]
+        if message.request not in self._asked or message.request == self._joinable:
+            return  # An answer that came twice, or to a question of a former life.
+        _, numbers = self._asked.pop(message.request)
         if message.refused:
             self._unasked += numbers  # To be asked again with the next heartbeat.
             return

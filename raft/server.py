@@ -230,7 +230,8 @@ class Server:
     def _on_heartbeat(self, message: Heartbeat) -> None:
         if self._from_leader(message):
             self._following.on_heartbeat(message)
-            self.reads.on_heartbeat()
+            if message.round and not self.reads.is_idle:
+                self.reads.on_heartbeat()
 
     def _on_install_snapshot(self, message: InstallSnapshot) -> None:
         if self._from_leader(message):

@@ -202,6 +202,18 @@ def test_a_truncation_before_the_write_is_fetched_writes_only_what_is_left() -> 
     assert [(entry.term, entry.index) for entry in persist.entries] == [(4, 2)]
 
 
+def test_what_was_truncated_since_is_not_acknowledged() -> None:
+    server = machine("a", config=PLAIN)
+    server.receive(append(2, 2, 2, prev=(1, 1), term=2), 0.0)
+    drain(server)
+    server.receive(append(3, prev=(2, 2), term=3), 0.0)
+
+    outputs = persist_all(server)
+
+    assert acknowledged(outputs) == [3]
+    assert [message.term for message in of(AppendEntriesResponse, sent(outputs))] == [3]
+
+
 def test_writes_beyond_the_limit_join_the_next_one() -> None:
     server = machine("a", config=Config(pre_vote=False, check_quorum=False, persists_max=2))
     writes = []

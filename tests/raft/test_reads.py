@@ -223,7 +223,7 @@ def test_a_question_or_answer_that_was_lost_is_asked_again(lost: type[Message]) 
     servers.deliver(keep=lambda m: not isinstance(m, lost))
     assert of(ReadReady, servers.events["b"]) == []
 
-    servers.advance(0.3)
+    servers.advance(0.7)
 
     assert [ready.read for ready in of(ReadReady, servers.events["b"])] == [read]
 
