@@ -90,10 +90,8 @@ class WalWriter:
         self._durable_snapshot_index = recovered.snapshot.index if recovered.snapshot else 0
         # Number of the record and index, of snapshots that are not known to be durable.
         self._snapshots_pending: list[tuple[int, int]] = []
-        self._last_index = max(
-            recovered.entries.last_index if recovered.entries else 0,
-            self._durable_snapshot_index,
-        )
+        # What the log goes up to, as a segment's first record tells; the snapshot does not count.
+        self._last_index = recovered.entries.last_index if recovered.entries else 0
         # Segments in order, with the largest index of an entry in each.
         self._segments = dict(recovered.segments)
         # Number of the first record of `segment`.
@@ -149,7 +147,6 @@ class WalWriter:
         if persist.truncate_from:
             self._last_index = min(self._last_index, persist.truncate_from - 1)
         if marker is not None:
-            self._last_index = max(self._last_index, marker.index)
             self._snapshot = marker
             self._snapshots_pending.append((self.last_number, marker.index))
         if persist.entries:

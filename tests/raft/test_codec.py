@@ -297,6 +297,20 @@ def test_any_damaged_message_is_decoded_or_refused(data: st.DataObject) -> None:
     assert decode(encode(message)) == message
 
 
+@pytest.mark.parametrize("priority", [2**31, -(2**31), 0])
+def test_every_priority_of_a_configuration_travels(priority: int) -> None:
+    message = RequestPreVote(*HEAD, 5, 4, priority=priority)
+
+    assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize("count", [0, 2**63 - 1])
+def test_every_term_and_index_travels(count: int) -> None:
+    message = HeartbeatResponse("n2", "n1", count, count)
+
+    assert decode(encode(message)) == message
+
+
 # --- what it may cost
 
 

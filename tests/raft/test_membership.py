@@ -53,6 +53,12 @@ def test_ids_are_kept_in_order() -> None:
     assert Configuration(voters=["b", "a"]) == Configuration(voters=("a", "b"))
 
 
+def test_a_configuration_has_room_for_many() -> None:
+    servers = [f"{number:05}" for number in range(MEMBERS_MAX)]
+
+    assert len(Configuration(servers).voters) == MEMBERS_MAX
+
+
 def test_everyone_who_receives_the_log_is_a_member() -> None:
     configuration = Configuration(
         voters=("n2", "n3"),

@@ -111,3 +111,11 @@ def test_only_what_is_under_way_is_proposed_again() -> None:
 def test_a_session_has_an_id_and_a_limit(id_: int, limit: int) -> None:
     with pytest.raises(ValueError, match="an id and a limit are at least 1"):
         Session(id_, outstanding_max=limit)
+
+
+def test_a_session_may_have_one_command_under_way() -> None:
+    session = Session(1, outstanding_max=1)
+    session.command(b"x")
+
+    with pytest.raises(SessionFull):
+        session.command(b"y")

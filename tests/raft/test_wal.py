@@ -158,6 +158,49 @@ def test_a_log_goes_on_with_its_own_id_and_number() -> None:
     assert writer.last_number == 10
 
 
+@pytest.mark.parametrize(
+    ("persists", "last_index"),
+    [
+        ([], 0),
+        ([some(1, b"a", b"b", b"c")], 3),
+        ([some(1, b"a", b"b", b"c"), some(2, b"d")], 2),
+        ([some(1, b"a", b"b", b"c"), Persist(1, HardState(1), NO_ENTRIES, None, 2)], 1),
+        ([some(1, b"a"), Persist(1, HardState(1), NO_ENTRIES, None, 9)], 1),
+        ([some(1, b"a", b"b"), some()], 2),
+    ],
+)
+def test_a_segment_tells_up_to_where_the_log_goes(persists: list[Persist], last_index: int) -> None:
+    writer = begun()
+    for persist in persists:
+        writer.append(persist)
+    recovery = Recovery()
+    recovery.begin(2)
+    recovery.feed(writer.begin_segment())
+
+    if not last_index:
+        assert not recovery.finish().entries
+        return
+    with pytest.raises(WalCorrupted, match=f"of the entries before {last_index + 1}"):
+        recovery.finish()
+
+
+def test_the_smallest_segments_have_one_record_each() -> None:
+    assert begun(segment_bytes=1).is_full
+
+
+def test_nothing_is_released_before_a_segment_was_begun() -> None:
+    recovered = Recovered(
+        HardState(1), SnapshotMarker(9, 1, ONE, 1, 0, 0), NO_ENTRIES, None, LOG, 0, {1: 0}
+    )
+    writer = WalWriter(recovered)
+
+    assert writer.release(trailing=0) == ()
+    writer.begin_segment()
+    assert writer.release(trailing=0) == ()
+    writer.synced(1)
+    assert writer.release(trailing=0) == (1,)
+
+
 # --- what may go
 
 

@@ -152,6 +152,15 @@ def test_marks_of_entries_go_with_them() -> None:
     assert recover({1: log}).entries == second
 
 
+def test_marks_before_a_truncation_stay() -> None:
+    marked = Entries.of(
+        Entry(term, index, kind=EntryKind.EMPTY) for index, term in enumerate((1, 2, 3, 3), 1)
+    )
+    log = log_of([Persist(0, HardState(3), marked), persist(truncate_from=4)])
+
+    assert recover({1: log}).entries == marked.between(1, 3)
+
+
 # --- snapshots
 
 
@@ -164,7 +173,7 @@ def test_a_snapshot_leaves_the_entries_that_agree_with_it() -> None:
     assert recovered.entries == entries(1, 1, 1, 1, 1)
 
 
-@pytest.mark.parametrize("index", [2, 4, 9])
+@pytest.mark.parametrize("index", [2, 4, 5, 9])
 def test_a_snapshot_that_the_log_contradicts_or_does_not_reach_replaces_it(index: int) -> None:
     log = log_of([persist(1, 1, 1, 1, 1), persist(snapshot=snapshot(index, term=2))])
 
@@ -282,11 +291,11 @@ def test_a_log_whose_beginning_was_deleted_too_early_is_corruption() -> None:
 
 
 def test_that_all_entries_were_deleted_too_early_is_seen_too() -> None:
-    _, first, writer = written([persist(1, 1, 1)])
+    _, first, writer = written([persist(1, 1)])
     second = writer.begin_segment()
 
-    assert recover({1: first, 2: second}).entries == entries(1, 1, 1)
-    with pytest.raises(WalCorrupted, match="nothing tells of the entries before 3"):
+    assert recover({1: first, 2: second}).entries == entries(1, 1)
+    with pytest.raises(WalCorrupted, match="nothing tells of the entries before 2"):
         recover({2: second})
 
 
@@ -364,6 +373,15 @@ def test_a_first_segment_that_was_never_durable_is_a_new_log(size: int) -> None:
     assert recovered.stored() == Stored()
     assert recovered.segments == {1: 0}
     assert (recovered.last_number == 1) == (size == FIRST_SEGMENT_BYTES)
+
+
+def test_a_damaged_first_segment_is_a_new_log_only_if_nothing_was_behind_its_beginning() -> None:
+    damaged = bytearray(log_of())
+    damaged[-1] ^= 1
+
+    assert recover({1: bytes(damaged)}).stored() == Stored()
+    with pytest.raises(WalCorrupted, match="the beginning of the log can't be read"):
+        recover({1: bytes(damaged) + b"?"})
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, 80])
