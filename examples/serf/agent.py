@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from math import isfinite
 from os import urandom
 from random import Random
 from typing import Any
@@ -171,10 +172,7 @@ class SerfAgent:
         self.coordinates = Coordinates(coordinates, Random(rng.getrandbits(64)))
         self.membership.update_ping_payload(self.coordinates.payload, now)
         for node in known:
-            if node.name != name:
-                self.events.member_joined(
-                    node.name, node.address, node.meta, node.versions, self._now
-                )
+            self._tell_of_member(MemberJoined(node))
         self._route()
 
     # --- queries -----------------------------------------------------------------------------
@@ -299,15 +297,16 @@ class SerfAgent:
             self._route()
 
     def rejoin(self, now: float) -> None:
-        """Come back after a leave, in the same object.
+        """Come back after a leave, or call a running one off, in the same object.
 
         Raises:
             ValueError: It has not left.
         """
         self._require()
         self._advance(now)
-        self.membership.rejoin(self._now)
         self.events.rejoin(self._now)
+        if self.membership.is_leaving:
+            self.membership.rejoin(self._now)
         self._route()
 
     def force_leave(self, name: str, now: float, *, prune: bool = False) -> None:
@@ -316,13 +315,11 @@ class SerfAgent:
 
     def fire(self, name: str, payload: bytes, now: float, *, coalesce: bool = True) -> int:
         """Fire a user event and return its Lamport time; see `SerfEvents.fire`."""
-        ltime: int = self._command(self.events.fire, name, payload, now, coalesce=coalesce)
-        return ltime
+        return int(self._command(self.events.fire, name, payload, now, coalesce=coalesce))
 
     def query(self, name: str, payload: bytes, now: float, **options: Any) -> int:
         """Ask a query and return its number; see `SerfEvents.query` for options and outputs."""
-        number: int = self._command(self.events.query, name, payload, now, **options)
-        return number
+        return int(self._command(self.events.query, name, payload, now, **options))
 
     def respond(self, query: int, payload: bytes, now: float) -> None:
         """Answer a query, once; see `SerfEvents.respond`."""
@@ -339,13 +336,11 @@ class SerfAgent:
             KeyChange.USE: self.events.use_key,
             KeyChange.REMOVE: self.events.remove_key,
         }[change]
-        number: int = self._command(method, key, now)
-        return number
+        return int(self._command(method, key, now))
 
     def list_keys(self, now: float) -> int:
         """Ask all members for their keys; `KeysAnswered` has them."""
-        number: int = self._command(self.events.list_keys, now)
-        return number
+        return int(self._command(self.events.list_keys, now))
 
     def keys_stored(self, number: int, now: float, *, error: str = "") -> None:
         """Take that the keys of a `StoreKeys` are stored, or why they could not be."""
@@ -361,7 +356,13 @@ class SerfAgent:
         return result
 
     def _advance(self, now: float) -> bool:
-        """Let time pass; return whether there is still anybody to notice."""
+        """Let time pass; return whether there is still anybody to notice.
+
+        Raises:
+            ValueError: It is no time.
+        """
+        if not isfinite(now):
+            raise ValueError(f"now must be finite, not {now}")
         self._now = max(self._now, now)
         return not self._over
 

@@ -231,6 +231,32 @@ def test_who_left_can_come_back_in_the_same_object(seed: int) -> None:
     assert statuses(cluster, "n2") == ["alive"] * 5
 
 
+def test_a_leave_can_be_called_off(seed: int) -> None:
+    cluster = run(seed)
+
+    cluster.call("n2", "leave")
+    cluster.run(0.05)
+    cluster.call("n2", "rejoin")
+    cluster.run(60.0)  # until a full exchange, for those whom gossip missed
+
+    assert statuses(cluster, "n2") == ["alive"] * 5
+    assert told(cluster, Left) == []
+
+
+def test_who_has_not_left_can_not_come_back(seed: int) -> None:
+    cluster = run(seed, count=2)
+
+    with pytest.raises(ValueError, match="has not left"):
+        cluster.call("n2", "rejoin")
+
+
+def test_what_is_no_time_is_refused(seed: int) -> None:
+    machine = run(seed, count=1).machine("n1")
+
+    with pytest.raises(ValueError, match="must be finite"):
+        machine.fire("x", b"", float("inf"))
+
+
 def test_a_crash_is_a_failure_until_it_is_declared_a_leave(seed: int) -> None:
     cluster = run(seed)
     cluster.crash("n2")
