@@ -87,7 +87,7 @@ class StoreKeys:
 
 @frozen
 class NotSent:
-    """An event: membership could not take a payload; gossip and UDP may lose any, so nobody waits.
+    """An event: membership could not take a payload.
 
     Attributes:
         payload: What was to be sent.
@@ -172,7 +172,8 @@ class SerfAgent:
         self.coordinates = Coordinates(coordinates, Random(rng.getrandbits(64)))
         self.membership.update_ping_payload(self.coordinates.payload, now)
         for node in known:
-            self._tell_of_member(MemberJoined(node))
+            if node.name != name:  # of ourselves we know better
+                self._tell_of_member(MemberJoined(node))
         self._route()
 
     # --- queries -----------------------------------------------------------------------------
@@ -278,9 +279,7 @@ class SerfAgent:
             replay: Whether user events from before are delivered.
 
         Raises:
-            ValueError: No seeds, or one that is no address.
-            QueueFull: Too many joins are under way.
-            NotRunning: After a leave.
+            ValueError, MemberlistError: As `Memberlist.join` does.
         """
         self._require()
         self._advance(now)

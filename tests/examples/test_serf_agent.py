@@ -166,6 +166,15 @@ def test_agents_agree_on_members_and_tags(seed: int) -> None:
         assert all(m.status is Status.ALIVE for m in machine.events.members)
 
 
+def test_agents_that_know_each_other_from_the_start_know_themselves_best(seed: int) -> None:
+    cluster = Cluster(tagged, seed=seed, config=MEMBERSHIP, view=view)
+    cluster.start(3, warm=True)
+
+    tags = [dict(cluster.machine(name).events.own.tags) for name in ("n1", "n2", "n3")]
+    assert tags == [{"role": "web"}, {"role": "web"}, {"role": "db"}]
+    assert statuses(cluster, "n1") == ["alive"] * 3
+
+
 def test_an_event_reaches_everybody_once(seed: int) -> None:
     cluster = run(seed)
     cluster.conditions(loss=0.1, duplication=0.1)
