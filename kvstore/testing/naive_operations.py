@@ -30,7 +30,7 @@ def put(run: Run, command: Put) -> PutOk:
     """See `Put`."""
     old = run.state.entries.get(command.key)
     if old is None:
-        run.check_key(command.key)
+        run.check_text("key", command.key)
     run.allow("put", command.key)
     run.check_value(command.value)
     _compare(command.key, old, command.cas, command.if_version)
@@ -71,24 +71,25 @@ def _compare(key: str, old: Entry | None, cas: int | None, if_version: int | Non
 
 def create(run: Run, command: Create) -> PutOk:
     """See `Create`."""
+    run.check_text("key", command.key)
+    run.check_value(command.value)
+    owner = _owner(run, command.owner)
     key = command.key
     directory = key[: key.rfind(run.state.config.separator) + 1]
     number = run.state.sequences.get(directory, 0)
     if command.sequence == "counter":
+        # Names that others gave by hand are passed over.
+        while command.key + str(number).zfill(command.width) in run.state.entries:
+            number += 1
         key += str(number).zfill(command.width)
     elif command.sequence == "revision":
         key += str(run.index).zfill(20)
-    run.check_key(key)
+    run.check_text("key", key)
     run.allow("create", key)
-    run.check_value(command.value)
     if key in run.state.entries:
         raise Refused(Exists(run.state.entries[key]))
     new = attrs.evolve(
-        _blank(key),
-        value=command.value,
-        flags=command.flags,
-        owner=_owner(run, command.owner),
-        ttl=command.ttl,
+        _blank(key), value=command.value, flags=command.flags, owner=owner, ttl=command.ttl
     )
     entry = run.write(None, new, Cause.COMMAND)
     if command.sequence == "counter":
@@ -98,7 +99,7 @@ def create(run: Run, command: Create) -> PutOk:
 
 def delete(run: Run, command: Delete) -> DeleteOk:
     """See `Delete`."""
-    run.check_key(command.key)
+    run.check_text("key", command.key)
     run.allow("delete", command.key)
     old = run.state.entries.get(command.key)
     if old is None:
@@ -110,6 +111,7 @@ def delete(run: Run, command: Delete) -> DeleteOk:
 
 def delete_range(run: Run, command: DeleteRange) -> DeleteOk:
     """See `DeleteRange`."""
+    run.check_selection(command)
     low, high = bounds_of(command)
     run.allow("delete_range", low, end=high)
     selected = select(run.state.entries, (low, high))
@@ -136,6 +138,8 @@ def touch(run: Run, command: Touch) -> TouchOk:
     """See `Touch`."""
     touched = set()
     for key in command.keys:
+        run.check_text("keys", key)
+    for key in command.keys:
         run.allow("touch", key)
         entry = run.state.entries.get(key)
         if entry is not None and entry.ttl is not None:
@@ -153,7 +157,7 @@ def lock(run: Run, command: Lock) -> LockOk:
     key, session = command.key, command.session
     old = run.state.entries.get(key)
     if old is None:
-        run.check_key(key)
+        run.check_text("key", key)
     run.allow("lock", key)
     if command.value is not KEEP:
         run.check_value(command.value)
@@ -181,7 +185,7 @@ def lock(run: Run, command: Lock) -> LockOk:
 def unlock(run: Run, command: Unlock) -> UnlockOk:
     """See `Unlock`."""
     key = command.key
-    run.check_key(key)
+    run.check_text("key", key)
     run.allow("unlock", key)
     if command.value is not KEEP:
         run.check_value(command.value)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from kvstore.acl import Level
 from kvstore.authorizer import prefix_end
 from kvstore.commands import Check, Count, Get, Keys, Range
 from kvstore.entry import Entry
@@ -50,8 +51,6 @@ def chosen(command: Range, selected: Sequence[Entry]) -> tuple[list[Entry], str 
     entries.sort(key=_SORT_KEYS[command.sort], reverse=command.descending)
     if command.after is not None:
         entries = [entry for entry in entries if _is_behind(command, entry.key)]
-    if command.keys_only:
-        entries = [attrs.evolve(entry, value=b"") for entry in entries]
     limit = len(entries) if command.limit is None else command.limit
     told: list[Entry] = []
     size = 0
@@ -60,7 +59,7 @@ def chosen(command: Range, selected: Sequence[Entry]) -> tuple[list[Entry], str 
         too_large = command.max_bytes is not None and size > command.max_bytes
         if len(told) == limit or (told and too_large):
             return told, told[-1].key
-        told.append(entry)
+        told.append(attrs.evolve(entry, value=b"") if command.keys_only else entry)
     return told, None
 
 
@@ -143,23 +142,20 @@ _FIELDS: Final = {
 }
 
 
-def _readable(run: Run, entries: list[Entry]) -> list[Entry]:
-    """Return the entries that the actor may read."""
-    return [entry for entry in entries if run.may("range", entry.key)]
-
-
-# --- reads
+def _check_revision(run: Run, revision: int | None) -> None:
+    """Refuse a revision that cannot be read."""
+    if revision is not None and revision > run.index:
+        raise Refused(Future(revision, run.index))
+    if revision is not None and revision < run.past.floor:
+        raise Refused(Compacted(revision, run.past.floor))
 
 
 def _entries(run: Run, revision: int | None) -> Entries:
     """Return the entries as of a revision, or as this command has made them."""
-    if revision is None:
+    if revision is None or revision == run.index:
         return run.state.entries
-    if revision < run.past.floor:
-        raise Refused(Compacted(revision, run.past.floor))
-    newest = run.index - 1
-    if revision > newest:
-        raise Refused(Future(revision, newest))
+    if revision >= run.past.revision and not run.state.causes:
+        return run.state.entries
     return {key: attrs.evolve(entry, expires=None) for key, entry in run.past.at(revision).items()}
 
 
@@ -167,10 +163,19 @@ def _revision_read(run: Run, revision: int | None) -> int:
     return run.index if revision is None else revision
 
 
+def allow_check(run: Run, command: Check) -> None:
+    """Refuse a check of what the actor may not read."""
+    if command.key is not None:
+        run.check_text("key", command.key)
+        run.allow("check", command.key)
+    else:
+        run.check_selection(command)
+        run.allow_range("check", bounds_of(command), Level.READ)
+
+
 def check(run: Run, command: Check) -> CheckOk:
     """See `Check`."""
-    if command.key is not None:
-        run.allow("check", command.key)
+    allow_check(run, command)
     found = failing(command, run.state.entries)
     if found is not None:
         raise Refused(CheckFailed(*found))
@@ -180,25 +185,26 @@ def check(run: Run, command: Check) -> CheckOk:
 
 def get(run: Run, command: Get) -> GetOk:
     """See `Get`."""
-    run.check_key(command.key)
+    run.check_text("key", command.key)
+    _check_revision(run, command.revision)
     run.allow("get", command.key)
-    entries = _entries(run, command.revision)
-    entry = entries.get(command.key)
+    entry = _entries(run, command.revision).get(command.key)
     return GetOk(
         None if entry is None else record_of(entry),
         None if entry is None else entry.expires,
-        max(1, run.past.last_change(command.key, run.state.entries)),
+        run.past.last_change(command.key, run.state.entries),
         _revision_read(run, command.revision),
     )
 
 
 def read_range(run: Run, command: Range) -> RangeOk:
     """See `Range`."""
+    run.check_selection(command)
+    _check_revision(run, command.revision)
+    run.check_text("after", command.after)
+    _check_revision(run, command.include_deleted_since)
     bounds = bounds_of(command)
-    _allow_list(run, bounds[0])
-    entries = _entries(run, command.revision)
-    selected = select(entries, bounds)
-    readable = _readable(run, selected)
+    readable, filtered = _readable(run, bounds, command.revision)
     told, last = chosen(command, readable)
     return RangeOk(
         tuple(map(record_of, told)),
@@ -207,70 +213,66 @@ def read_range(run: Run, command: Range) -> RangeOk:
         last is not None,
         _index_of(run, bounds),
         _revision_read(run, command.revision),
-        len(readable) < len(selected),
-        _deleted(run, command, bounds, entries),
+        filtered,
+        _deleted(run, bounds, command.include_deleted_since),
         tuple((entry.key, entry.expires) for entry in told if entry.expires is not None),
     )
 
 
-def _allow_list(run: Run, prefix: str) -> None:
+def _readable(run: Run, bounds: Bounds, revision: int | None) -> tuple[list[Entry], bool]:
+    """Return the entries within bounds that the actor may read, and whether there are others."""
+    if not run.is_known():
+        run.allow("range", bounds[0])
     if run.state.config.list_needs_right:
-        run.allow("list", prefix)
+        run.allow_range("list", bounds, Level.LIST)
+    selected = select(_entries(run, revision), bounds)
+    readable = [entry for entry in selected if run.may("range", entry.key)]
+    return readable, len(readable) < len(selected)
 
 
-def _deleted(
-    run: Run, command: Range, bounds: Bounds, entries: Entries
-) -> tuple[tuple[str, int], ...]:
-    """Return the keys deleted after a revision and absent since."""
-    since = command.include_deleted_since
+def _deleted(run: Run, bounds: Bounds, since: int | None) -> tuple[tuple[str, int], ...]:
+    """Return the keys deleted after a revision and absent since, with the last deletion."""
     if since is None:
         return ()
-    if since < run.past.floor:
-        raise Refused(Compacted(since, run.past.floor))
-    until = run.index if command.revision is None else command.revision
     low, high = bounds
-    # Of several deletions the last one counts.
+    deletions = [*run.past.deletions, *((key, run.index) for key in sorted(run.before))]
     last = {
         key: revision
-        for key, revision in run.past.deletions
-        if since < revision <= until and low <= key and (high is None or key < high)
+        for key, revision in deletions
+        if revision > since
+        and key not in run.state.entries
+        and low <= key
+        and (high is None or key < high)
     }
-    gone = {key: revision for key, revision in last.items() if key not in entries}
-    return tuple((key, gone[key]) for key in sorted(gone) if run.may("range", key))
+    return tuple((key, last[key]) for key in sorted(last) if run.may("range", key))
 
 
 def count(run: Run, command: Count) -> CountOk:
     """See `Count`."""
+    run.check_selection(command)
+    _check_revision(run, command.revision)
     bounds = bounds_of(command)
-    _allow_list(run, bounds[0])
-    selected = select(_entries(run, command.revision), bounds)
-    readable = _readable(run, selected)
+    readable, filtered = _readable(run, bounds, command.revision)
     return CountOk(
-        len(readable),
-        _index_of(run, bounds),
-        _revision_read(run, command.revision),
-        len(readable) < len(selected),
+        len(readable), _index_of(run, bounds), _revision_read(run, command.revision), filtered
     )
 
 
 def keys(run: Run, command: Keys) -> KeysOk:
     """See `Keys`."""
+    run.check_text("prefix", command.prefix)
+    run.check_text("after", command.after)
+    _check_revision(run, command.revision)
     bounds = (command.prefix, prefix_end(command.prefix))
-    _allow_list(run, bounds[0])
-    selected = select(_entries(run, command.revision), bounds)
-    readable = _readable(run, selected)
+    readable, filtered = _readable(run, bounds, command.revision)
     names, last = folded(command, [entry.key for entry in readable])
     return KeysOk(
-        tuple(names),
-        last,
-        _index_of(run, bounds),
-        _revision_read(run, command.revision),
-        len(readable) < len(selected),
+        tuple(names), last, _index_of(run, bounds), _revision_read(run, command.revision), filtered
     )
 
 
 def _index_of(run: Run, bounds: Bounds) -> int:
-    """Return the revision of the last change within bounds, the floor if none is known."""
+    """Return the revision of the last change within bounds, or 0 if none is remembered."""
     low, high = bounds
     known = [entry.mod_revision for entry in select(run.state.entries, bounds)]
     known += [
@@ -278,4 +280,4 @@ def _index_of(run: Run, bounds: Bounds) -> int:
         for key, revision in run.past.deletions
         if low <= key and (high is None or key < high)
     ]
-    return max([1, run.past.floor, *known])
+    return max([0, *known])

@@ -6,13 +6,15 @@ Owns `Run`: rights, limits, and what writing and deleting an entry mean. A refus
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
-from kvstore.acl import Acl
+from kvstore.acl import Acl, Level
 from kvstore.change import Cause
 from kvstore.entry import Entry
 from kvstore.refusals import Denied, QuotaExceeded, Refusal, TooLarge
-from kvstore.testing.naive_state import Past, State
+from kvstore.testing.naive_state import Bounds, Past, State
 
 
 class Refused(Exception):
@@ -72,11 +74,31 @@ class Run:
         if not decision.allowed:
             raise Refused(Denied(operation, label, str(decision)))
 
-    def check_key(self, key: str) -> None:
-        """Refuse a key that is too long."""
-        size, limit = len(key.encode()), self.state.config.key_size_max
-        if size > limit:
-            raise Refused(TooLarge("key", size, limit))
+    def is_known(self) -> bool:
+        """Return whether the actor has a token, or needs none."""
+        return self.acl.authorizer(self._actor, self.clock) is not None
+
+    def allow_range(self, operation: str, bounds: Bounds, level: Level) -> None:
+        """Refuse what the actor may not do to every key of a range."""
+        authorizer = self.acl.authorizer(self._actor, self.clock)
+        if authorizer is None:
+            decision = self.acl.explain(self._actor, operation, bounds[0], now=self.clock)
+        else:
+            decision = authorizer.decide_range(*bounds, level)
+        if not decision.allowed:
+            raise Refused(Denied(operation, bounds[0], str(decision)))
+
+    def check_text(self, field: str, text: str | None, spare: int = 0) -> None:
+        """Refuse a text that is longer than a key may be, and `spare` bytes."""
+        limit = self.state.config.key_size_max + spare
+        if text is not None and len(text.encode()) > limit:
+            raise Refused(TooLarge(field, len(text.encode()), limit))
+
+    def check_selection(self, command: Any) -> None:
+        """Refuse a selection by texts that are too long; ends may be just beyond a key."""
+        self.check_text("prefix", command.prefix)
+        self.check_text("start", command.start, 1)
+        self.check_text("end", command.end, 1)
 
     def check_value(self, value: bytes) -> None:
         """Refuse a value that is too long."""

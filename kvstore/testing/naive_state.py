@@ -102,11 +102,11 @@ class Past:
         return [entries for at, entries in self.states if at <= revision][-1]
 
     def last_change(self, key: str, entries: Entries) -> int:
-        """Return the revision of the last change of a key, or the floor if none is remembered."""
+        """Return the revision of the last change of a key, or 0 if none is remembered."""
         if key in entries:
             return entries[key].mod_revision
         deleted = [revision for name, revision in self.deletions if name == key]
-        return max([self.floor, *deleted])
+        return max([0, *deleted])
 
 
 def size_of(entry: Entry) -> int:
@@ -151,12 +151,11 @@ def changes_between(
     """Yield what became of keys, in the order in which they were first changed."""
     for key, cause in causes.items():
         old, new = before.get(key), after.get(key)
-        if old is not None or new is not None:
-            yield (
-                revision,
-                key,
-                None if new is None else record_of(new),
-                None if old is None else record_of(old),
-                cause,
-                -1,
-            )
+        yield (
+            revision,
+            key,
+            None if new is None else record_of(new),
+            None if old is None else record_of(old),
+            cause,
+            -1,
+        )

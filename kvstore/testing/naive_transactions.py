@@ -50,6 +50,8 @@ def txn(run: Run, command: Txn) -> TxnOk:
         raise Refused(TooManyOperations(limit, got))
     errors: list[TxnError] = []
     plan = _plan(run, command, (), errors)
+    if errors:
+        raise Refused(TxnFailed(tuple(errors)))
     before = run.state.copy()
     result = _branch(run, command, plan, (), errors)
     if not errors:
@@ -69,8 +71,7 @@ def _plan(
     passes = True
     for place, check in enumerate(command.when):
         try:
-            if check.key is not None:
-                run.allow("check", check.key)
+            naive_reads.allow_check(run, check)
             passes = failing(check, run.state.entries) is None and passes
         except Refused as refused:
             errors.append(TxnError((*path, "when", place), refused.refusal))

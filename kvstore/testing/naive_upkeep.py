@@ -61,7 +61,7 @@ from kvstore.testing.naive_run import Refused, Run
 def session_open(run: Run, command: SessionOpen) -> SessionOk:
     """See `SessionOpen`."""
     state, config = run.state, run.state.config
-    id_ = f"session-{run.index}" if command.id is None else command.id
+    id_ = f"{run.index:016x}" if command.id is None else command.id
     session = Session(
         id_,
         command.ttl,
@@ -72,12 +72,12 @@ def session_open(run: Run, command: SessionOpen) -> SessionOk:
         command.meta,
         run.index,
     )
-    run.allow("session_open", session.node)
-    if id_ in state.sessions:
-        raise Refused(SessionExists(id_))
     low, high = config.session_ttl_min, config.session_ttl_max
     if command.ttl is not None and not low <= command.ttl <= high:
         raise Refused(BadTtl(command.ttl, low, high))
+    run.allow("session_open", session.node)
+    if id_ in state.sessions:
+        raise Refused(SessionExists(id_))
     state.sessions[id_] = session
     return SessionOk(session, _renew(run, session))
 
@@ -94,12 +94,13 @@ def _renew(run: Run, session: Session) -> int | None:
 def session_renew(run: Run, command: SessionRenew) -> RenewOk:
     """See `SessionRenew`."""
     state = run.state
-    known = [state.sessions[id_] for id_ in command.ids if id_ in state.sessions]
+    ids = tuple(dict.fromkeys(command.ids))
+    known = [state.sessions[id_] for id_ in ids if id_ in state.sessions]
     for session in known:
         run.allow("session_renew", session.node)
     return RenewOk(
         tuple((session.id, _renew(run, session)) for session in known),
-        tuple(id_ for id_ in command.ids if id_ not in state.sessions),
+        tuple(id_ for id_ in ids if id_ not in state.sessions),
     )
 
 
@@ -107,7 +108,6 @@ def session_close(run: Run, command: SessionClose) -> CloseOk:
     """See `SessionClose`."""
     session = run.state.sessions.get(command.id)
     if session is None:
-        run.allow("session_close", "")
         return CloseOk((), 0, 0)
     run.allow("session_close", session.node)
     return CloseOk((session.id,), *_end(run, session))
@@ -153,16 +153,24 @@ def _end(run: Run, session: Session) -> tuple[int, int]:
 def tick(run: Run, command: Tick) -> TickOk:
     """See `Tick`."""
     state = run.state
-    sessions = [(at, id_) for id_, at in state.deadlines.items() if at <= run.clock]
-    ended = sorted(id_ for _, id_ in sorted(sessions)[: command.limit])
-    for id_ in ended:
-        _end(run, state.sessions[id_])
-    keys = _due_keys(run)
-    gone = keys[: command.limit - len(ended)]
-    for key in sorted(gone):
+    due = sorted((at, id_) for id_, at in state.deadlines.items() if at <= run.clock)
+    ending: list[str] = []
+    left = command.limit
+    for _, id_ in due:
+        # A session costs as much as there are keys to free or delete; the first always ends.
+        left -= 1 + len(state.keys_of(id_))
+        if ending and left < 0:
+            break
+        ending.append(id_)
+    # Keys have to wait for all sessions that are due.
+    keys = sorted(_due_keys(run)[: max(0, left)])
+    for key in keys:
         run.remove(state.entries[key], Cause.TTL)
-    more = len(sessions) > len(ended) or len(keys) > len(gone)
-    return TickOk(tuple(ended), len(gone), more)
+    ending.sort()
+    for id_ in ending:
+        _end(run, state.sessions[id_])
+    more = len(due) > len(ending) or bool(_due_keys(run))
+    return TickOk(tuple(ending), len(keys), more)
 
 
 def _due_keys(run: Run) -> list[str]:
@@ -190,10 +198,10 @@ def compact(run: Run, command: Compact) -> CompactOk:
     """See `Compact`."""
     run.allow("compact")
     past = run.past
-    if command.revision < past.floor:
+    if command.revision <= past.floor:
         raise Refused(Compacted(command.revision, past.floor))
-    if command.revision > run.index - 1:
-        raise Refused(Future(command.revision, run.index - 1))
+    if command.revision > run.index:
+        raise Refused(Future(command.revision, run.index))
     dropped = sum(past.floor < at <= command.revision for at in past.changes)
     past.floor = command.revision
     past.deletions = [(key, at) for key, at in past.deletions if at > command.revision]
@@ -202,6 +210,7 @@ def compact(run: Run, command: Compact) -> CompactOk:
 
 def set_quota(run: Run, command: SetQuota) -> Ok:
     """See `SetQuota`."""
+    run.check_text("prefix", command.prefix)
     run.allow("set_quota")
     limits = (command.max_keys, command.max_bytes)
     usage = run.state.usage(command.prefix)
@@ -214,6 +223,7 @@ def set_quota(run: Run, command: SetQuota) -> Ok:
 
 def drop_quota(run: Run, command: DropQuota) -> Ok:
     """See `DropQuota`."""
+    run.check_text("prefix", command.prefix)
     run.allow("drop_quota")
     run.state.quotas.pop(command.prefix, None)
     return Ok()

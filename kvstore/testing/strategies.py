@@ -57,7 +57,7 @@ from kvstore.commands import (
 )
 from kvstore.config import Config
 
-__all__ = ["World", "commands", "logs", "operations", "reads", "transactions", "writes"]
+__all__ = ["LogEntry", "World", "commands", "logs", "operations", "reads", "transactions", "writes"]
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class World:
 
 SMALL: Final = World()
 
-Entry: TypeAlias = tuple[Command, int | None, str | None]
+LogEntry: TypeAlias = tuple[Command, int | None, str | None]
 """What stands in a log: the command, `now` and the actor."""
 
 
@@ -102,11 +102,8 @@ def weighted(*choices: tuple[int, SearchStrategy[Any]]) -> SearchStrategy[Any]:
 
     `one_of` would take the branches of all of them alike, and equal ones once.
     """
-    return st.sampled_from([which for count, which in choices for _ in range(count)]).flatmap(_it)
-
-
-def _it(strategy: SearchStrategy[T]) -> SearchStrategy[T]:
-    return strategy
+    table = [which for count, which in choices for _ in range(count)]
+    return st.integers(0, len(table) - 1).flatmap(table.__getitem__)
 
 
 def optional(strategy: SearchStrategy[T]) -> SearchStrategy[T | None]:
@@ -241,18 +238,11 @@ def reads(world: World = SMALL) -> SearchStrategy[Get | Range | Count | Keys]:
 
 def _ranges(world: World) -> SearchStrategy[Range]:
     bounds = optional(_revisions(world))
-    filters = st.fixed_dictionaries(
-        {},
-        optional=dict.fromkeys(
-            (
-                "min_mod_revision",
-                "max_mod_revision",
-                "min_create_revision",
-                "max_create_revision",
-                "include_deleted_since",
-            ),
-            bounds,
-        ),
+    names = ("min_mod_revision", "max_mod_revision", "min_create_revision", "max_create_revision")
+    filters = st.fixed_dictionaries({}, optional=dict.fromkeys(names, bounds))
+    times = st.one_of(
+        st.fixed_dictionaries({"revision": bounds}),
+        st.fixed_dictionaries({"include_deleted_since": bounds}),
     )
     orders = st.one_of(
         st.fixed_dictionaries(
@@ -267,7 +257,6 @@ def _ranges(world: World) -> SearchStrategy[Range]:
     )
     limits = st.fixed_dictionaries(
         {
-            "revision": optional(_revisions(world)),
             "limit": optional(st.integers(1, 4)),
             "max_bytes": optional(st.integers(1, 40)),
             "keys_only": st.booleans(),
@@ -277,6 +266,7 @@ def _ranges(world: World) -> SearchStrategy[Range]:
         lambda *fields: Range(**{name: each for field in fields for name, each in field.items()}),
         _selections(world),
         filters,
+        times,
         orders,
         limits,
     )
@@ -346,8 +336,11 @@ def _sessions(world: World) -> SearchStrategy[Command]:
 
 def _upkeep(world: World) -> SearchStrategy[Command]:
     prefixes = st.sampled_from(world.prefixes)
-    quotas = st.builds(
-        SetQuota, prefixes, optional(st.integers(0, 6)), optional(st.integers(0, 60))
+    keys, sizes = st.integers(0, 6), st.integers(0, 60)
+    quotas = st.one_of(
+        st.builds(SetQuota, prefixes, keys),
+        st.builds(SetQuota, prefixes, max_bytes=sizes),
+        st.builds(SetQuota, prefixes, keys, sizes),
     )
     return weighted(
         (4, st.builds(Tick, st.sampled_from([1000, 2, 1]))),
@@ -447,7 +440,7 @@ def commands(world: World = SMALL, *, access: bool = False) -> SearchStrategy[Co
 
 def logs(
     world: World = SMALL, *, access: bool = False, min_size: int = 0, max_size: int = 40
-) -> SearchStrategy[list[Entry]]:
+) -> SearchStrategy[list[LogEntry]]:
     """Return a strategy for logs: commands with the time, mostly given and rising, and actors.
 
     Most of them begin with the sessions of the world, so that there is something to lock with.
@@ -471,7 +464,7 @@ def logs(
     return st.builds(lambda first, then: _timed([*first, *then]), beginnings, rest)
 
 
-def _beginning(world: World) -> list[Entry]:
+def _beginning(world: World) -> list[LogEntry]:
     """Return entries that open the sessions, each of another kind."""
     first, *others = world.sessions
     binding = world.bindings[:1]
@@ -480,10 +473,10 @@ def _beginning(world: World) -> list[Entry]:
     return [(command, 0, None) for command in commands]
 
 
-def _timed(entries: list[Entry]) -> list[Entry]:
+def _timed(entries: list[LogEntry]) -> list[LogEntry]:
     """Return a log with the sums of the steps for times."""
     now = 1_000
-    timed: list[Entry] = []
+    timed: list[LogEntry] = []
     for command, step, actor in entries:
         now = max(0, now + (step or 0))
         needs_time = isinstance(command, Rebase)
