@@ -62,22 +62,28 @@ class Applying:
     def apply(self) -> None:
         """Hand out what is committed and durable."""
         core, durability = self._core, self._durability
-        applied = core.applied
-        if core.commit <= applied or durability.index <= applied:
-            return
-        if self._busy or durability.snapshot_due is not None:
-            return  # A configuration that comes into force may commit more: see below.
-        self._busy = True
-        while (upto := min(core.commit, durability.index)) > core.applied:
-            for index, configuration in core.log.marks(core.applied + 1, upto):
-                if configuration is not None:
-                    self._hand_out(index)
-                    self._switch(configuration, index, core.log.context_at(index))
-                    break
-            else:
-                self._hand_out(upto)
-        self._busy = False
+        upto, applied = core.commit, core.applied
+        upto = min(upto, durability.index)
+        if upto <= applied or self._busy or durability.snapshot_due is not None:
+            return  # Busy: a configuration that comes into force may commit more.
+        if core.log.last_mark > applied:
+            self._busy = True
+            while (upto := min(core.commit, durability.index)) > core.applied:
+                self._apply_up_to_configuration(upto)
+            self._busy = False
+        else:
+            self._hand_out(upto)
         self._applied()
+
+    def _apply_up_to_configuration(self, upto: int) -> None:
+        """Hand out entries up to `upto` or the first configuration, which comes into force."""
+        core = self._core
+        for index, configuration in core.log.marks(core.applied + 1, upto):
+            if configuration is not None:
+                self._hand_out(index)
+                self._switch(configuration, index, core.log.context_at(index))
+                return
+        self._hand_out(upto)
 
     def _hand_out(self, upto: int) -> None:
         """Queue the entries up to `upto`, in one batch with those that were not yet fetched."""

@@ -25,8 +25,21 @@ def check_time(now: float) -> float:
     return now
 
 
-def check_payloads(payloads: Sequence[bytes], size_max: int) -> tuple[bytes, ...]:
-    """Return proposals, which must be bytes, at least one, and none above the limit.
+def check_payload(payload: bytes, size_max: int) -> int:
+    """Return the size of a proposal, which must be bytes and within the limit.
+
+    Raises:
+        ProposalDropped: It is too large.
+    """
+    if type(payload) is not bytes:
+        raise TypeError("a proposal must be bytes")
+    if len(payload) > size_max:
+        raise ProposalDropped(Drop.TOO_LARGE)
+    return len(payload)
+
+
+def check_payloads(payloads: Sequence[bytes], size_max: int) -> tuple[tuple[bytes, ...], int]:
+    """Return proposals and their size; there must be one, and each must be as `check_payload` says.
 
     Raises:
         ProposalDropped: One is too large.
@@ -36,9 +49,10 @@ def check_payloads(payloads: Sequence[bytes], size_max: int) -> tuple[bytes, ...
         raise ValueError("nothing is proposed")
     if set(map(type, checked)) != {bytes}:
         raise TypeError("a proposal must be bytes")
-    if max(map(len, checked)) > size_max:
+    size = sum(map(len, checked))
+    if size > size_max and max(map(len, checked)) > size_max:
         raise ProposalDropped(Drop.TOO_LARGE)
-    return checked
+    return checked, size
 
 
 def check_change(change: Change | Iterable[SingleChange]) -> Change:

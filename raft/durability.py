@@ -150,24 +150,29 @@ class Durability:
         else:
             self._core.send(message)
 
-    def acknowledge(self, message: AppendEntriesResponse) -> None:
-        """As `send_when_durable`; of acknowledgements that wait for the same, the last says all."""
-        gate = self._gate
+    def acknowledge(self, leader: str, index: int) -> None:
+        """Tell the leader that everything up to `index` is durable here, once it is.
+
+        Of acknowledgements that wait for the same write, the last says all.
+        """
+        core, gate = self._core, self._gate
         seq = self._seq + self._dirty
-        if seq <= self._confirmed:
-            self._core.send(message)
-            return
         if gate and gate[-1][0] == seq:
             waiting = gate[-1][1]
             if (
                 type(waiting) is AppendEntriesResponse
                 and not waiting.rejected
-                and waiting.index <= message.index
-                and (waiting.term, waiting.to) == (message.term, message.to)
+                and waiting.index <= index
+                and waiting.term == core.term
+                and waiting.to == leader
             ):
-                waiting.index = message.index
+                waiting.index = index
                 return
-        gate.append((seq, message))
+        message = AppendEntriesResponse(leader, core.id, core.term, False, index)
+        if seq > self._confirmed:
+            gate.append((seq, message))
+        else:
+            core.outputs.append(SendMessage(message))
 
     # --- in
 

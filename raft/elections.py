@@ -39,9 +39,6 @@ class Elections:
         begin_leading: Called when an election is won.
         end_leading: Called before a leader becomes a follower.
         restarted: Whether this is not the server's first life.
-
-    Attributes:
-        deadline: When to campaign unless a leader is heard, seconds.
     """
 
     __slots__ = (
@@ -54,7 +51,7 @@ class Elections:
         "_timeout",
         "_transferred",
         "_votes",
-        "deadline",
+        "_waiting_since",
     )
 
     def __init__(
@@ -74,8 +71,9 @@ class Elections:
         self._end_leading = end_leading
         self._votes: dict[str, Refusal] = {}
         self._transferred = False
+        # We campaign when the timeout has passed since this, or since a leader was heard.
         self._timeout = 0.0
-        self.deadline = 0.0
+        self._waiting_since = core.now
         config = core.config
         # A former life may have told a leader that it hears it; leases build on our patience.
         patience = config.election_timeout if config.lease_reads and restarted else 0.0
@@ -102,7 +100,7 @@ class Elections:
         """Ask who would vote, without changing the term or the vote."""
         core = self._core
         self._change_role(PRE_CANDIDATE, cause)
-        self.deadline = core.now + self._timeout
+        self.rearm()
         core.follow(None)
 
     def _become_candidate(self, cause: Cause) -> None:
@@ -139,7 +137,7 @@ class Elections:
         core = self._core
         low, high = core.config.election_timeout, core.config.election_timeout_limit
         self._timeout = low + (high - low) * core.rng.random()
-        self.deadline = core.now + self._timeout
+        self._waiting_since = core.now
 
     def _follow(self, leader: str | None) -> None:
         """Note who leads; one that is named was just heard."""
@@ -152,16 +150,13 @@ class Elections:
         """Note a message of the term's leader; whoever else we thought to be, we follow it."""
         core = self._core
         if core.role is FOLLOWER:
-            core.leader_heard_at = core.now
-            self.deadline = core.now + self._timeout
-            if leader != core.leader:
-                core.follow(leader)
+            self._follow(leader)
         else:
             self.become_follower(core.term, leader, Cause.LEADER_HEARD)
 
     def rearm(self) -> None:
         """Begin to wait anew."""
-        self.deadline = self._core.now + self._timeout
+        self._waiting_since = self._core.now
 
     @property
     def is_promotable(self) -> bool:
@@ -178,7 +173,10 @@ class Elections:
         core = self._core
         if core.quiescent or core.role is LEADER or not self.is_promotable:
             return None
-        return self.deadline
+        waiting_since = self._waiting_since
+        if core.leader is not None and core.leader_heard_at > waiting_since:
+            waiting_since = core.leader_heard_at
+        return waiting_since + self._timeout
 
     def handle_timeout(self) -> None:
         """Campaign if no leader was heard in time."""

@@ -44,11 +44,14 @@ class Following:
         if entries.payloads and not self._is_sound(message):
             core.reject(message, "unsound entries")
             return
-        self._elections.heard(message.source)
+        if message.source == core.leader:
+            core.leader_heard_at = core.now
+        else:
+            self._elections.heard(message.source)
         prev, log = message.prev_index, core.log
         if prev < core.commit:
             # What is committed is right, and may be compacted: never look below.
-            self._accept(message, core.commit)
+            self._durability.acknowledge(message.source, core.commit)
             return
         if log.term_at(prev) != message.prev_term:
             self._refuse(message)
@@ -64,7 +67,7 @@ class Following:
         commit = min(last_new, message.commit)
         if commit > core.commit:
             self._applying.commit(commit)
-        self._accept(message, last_new)
+        self._durability.acknowledge(message.source, last_new)
 
     def _is_sound(self, message: AppendEntries) -> bool:
         """Return whether the entries are what a leader can have."""
@@ -93,13 +96,6 @@ class Following:
         log.extend(entries.between(missing, entries.last_index))
         self._durability.changed()
 
-    def _accept(self, message: AppendEntries, index: int) -> None:
-        """Acknowledge everything up to `index`, once it is durable."""
-        core = self._core
-        self._durability.acknowledge(
-            AppendEntriesResponse(message.source, core.id, core.term, False, index)
-        )
-
     def _refuse(self, message: AppendEntries) -> None:
         """Tell the leader where the logs may agree at best."""
         core = self._core
@@ -116,7 +112,10 @@ class Following:
     def on_heartbeat(self, message: Heartbeat) -> None:
         """Stay a follower, and commit what the leader knows that we have."""
         core = self._core
-        self._elections.heard(message.source)
+        if message.source == core.leader:
+            core.leader_heard_at = core.now
+        else:
+            self._elections.heard(message.source)
         last = core.log.last_index
         if message.match > last or message.commit > last:
             self._regress(message)

@@ -33,22 +33,18 @@ class Forwarding:
 
     Attributes:
         leader: This server's leadership, or None; set by the machine.
+        batches: Those that wait for their outcome, by the numbers of their requests, in order of
+            deadlines, as all wait equally long.
     """
 
-    __slots__ = ("_batches", "_core", "leader")
+    __slots__ = ("_core", "batches", "leader")
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self.leader: Leader | None = None
-        # In order of deadlines, as all wait equally long.
-        self._batches: dict[int, _Batch] = {}
+        self.batches: dict[int, _Batch] = {}
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no batch waits."""
-        return not self._batches
-
-    def forward(self, payloads: tuple[bytes, ...]) -> int:
+    def forward(self, payloads: tuple[bytes, ...], size: int) -> int:
         """Propose here if we lead, else there; return the number of the request.
 
         Raises:
@@ -57,15 +53,15 @@ class Forwarding:
         core = self._core
         if not core.config.forwarding:
             raise ProposalDropped(Drop.FORWARDING_OFF, core.leader)
-        if len(self._batches) >= core.config.forwarded_max:
+        if len(self.batches) >= core.config.forwarded_max:
             raise ProposalDropped(Drop.TOO_MANY, core.leader)
         if core.leader is None:
             raise ProposalDropped(Drop.NO_LEADER)
-        ids = None if self.leader is None else self.leader.propose(payloads)
+        ids = None if self.leader is None else self.leader.propose(payloads, size)
         number = core.next_number()
         batch = _Batch(len(payloads), core.now + core.config.forward_limit, core.leader)
         batch.ids = ids
-        self._batches[number] = batch
+        self.batches[number] = batch
         if ids is None:
             core.send(Propose(core.leader, core.id, 0, number, payloads))
         return number
@@ -91,11 +87,11 @@ class Forwarding:
             raise ProposalDropped(Drop.FORWARDING_OFF)
         if not payloads or max(map(len, payloads)) > config.payload_size_max:
             raise ProposalDropped(Drop.TOO_LARGE)
-        return self.leader.propose(payloads)
+        return self.leader.propose(payloads, sum(map(len, payloads)))
 
     def on_propose_response(self, message: ProposeResponse) -> None:
         """Learn where a batch stands, or that it was dropped."""
-        batch = self._batches.get(message.request)
+        batch = self.batches.get(message.request)
         if batch is None or batch.ids is not None or batch.leader != message.source:
             return  # An answer that came twice, or too late.
         if message.reason is not None:
@@ -108,7 +104,7 @@ class Forwarding:
     def on_applied(self) -> None:
         """Tell the outcome of batches whose place in the log is applied."""
         core = self._core
-        for number, batch in list(self._batches.items()):
+        for number, batch in list(self.batches.items()):
             ids = batch.ids
             if ids is None or ids.last > core.applied:
                 continue
@@ -133,17 +129,17 @@ class Forwarding:
         self, number: int, outcome: Outcome, ids: LogIds | None = None, reason: Drop | None = None
     ) -> None:
         """Tell the outcome of a batch, and forget it."""
-        del self._batches[number]
+        del self.batches[number]
         self._core.emit(ForwardFinished(number, outcome, ids, reason, self._core.leader))
 
     def next_timeout(self) -> float | None:
         """Return when the oldest batch expires, or None."""
-        return next(iter(self._batches.values())).due if self._batches else None
+        return next(iter(self.batches.values())).due if self.batches else None
 
     def handle_timeout(self) -> None:
         """Give up what has waited too long."""
-        while self._batches:
-            number, batch = next(iter(self._batches.items()))
+        while self.batches:
+            number, batch = next(iter(self.batches.items()))
             if batch.due > self._core.now:
                 return
             self._finish(number, Outcome.EXPIRED, batch.ids)

@@ -111,19 +111,20 @@ class Leader:
 
     # --- proposals
 
-    def propose(self, payloads: tuple[bytes, ...]) -> LogIds:
-        """Append proposals to the log and have them replicated.
+    def propose(self, payloads: tuple[bytes, ...], size: int) -> LogIds:
+        """Append proposals of `size` bytes to the log and have them replicated.
 
         Raises:
             ProposalDropped: Leadership is handed over, or too much is uncommitted.
         """
-        core = self._core
-        size = sum(map(len, payloads))
-        self._check_room(size)
-        entries = core.log.append(core.term, payloads, size)
+        core, log = self._core, self._core.log
+        if self._uncommitted_size or self._transfer.to is not None:
+            self._check_room(size)
+        first = log.last_index + 1
+        log.append(core.term, payloads, size)
         core.stats.proposed += len(payloads)
         self._appended(size)
-        return LogIds(core.term, entries.first_index, core.log.last_index)
+        return LogIds(core.term, first, log.last_index)
 
     def _check_room(self, size: int) -> None:
         """Refuse a proposal that may not be appended now."""
@@ -368,6 +369,6 @@ class Leader:
         assert self._transfer.to is None or self._lease_void
         assert [r for r, _ in self._round_times] == sorted(r for r, _ in self._round_times)
         assert all(
-            peer.state is not PROBE or peer.inflight == 0
+            peer.state is not PROBE or len(peer.ends) == 0
             for peer in self.replication.peers.values()
         )

@@ -33,6 +33,7 @@ class Log:
         base_term: Term of the entry there; 0 at 0.
         last_index: Index of the last entry; `base_index` if there is none.
         last_term: Its term.
+        last_mark: Index of the last entry that is not the application's; 0 if none is here.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Log:
         "base_index",
         "base_term",
         "last_index",
+        "last_mark",
         "last_term",
     )
 
@@ -56,6 +58,7 @@ class Log:
         self.base_term = base_term
         self.last_index = base_index
         self.last_term = base_term
+        self.last_mark = 0
 
     @property
     def first_index(self) -> int:
@@ -91,7 +94,11 @@ class Log:
 
     def entries_within(self, first: int, last: int, count_max: int, size_max: int) -> Entries:
         """Return as many entries from `first` on as the limits allow, and at least one."""
-        found = self.entries(first, min(last, first + count_max - 1))
+        found = self._memo
+        if last >= first + count_max:
+            last = first + count_max - 1
+        if found.first_index != first or len(found.payloads) != last - first + 1:
+            found = self.entries(first, last)
         if found.size <= size_max:
             return found
         sizes = list(map(len, found.payloads))
@@ -102,10 +109,7 @@ class Log:
 
     def marks(self, first: int, last: int) -> tuple[Mark, ...]:
         """Return the marks of the entries from `first` to `last`."""
-        marks = self._marks
-        if not marks or marks[-1][0] < first:
-            return ()
-        return slice_marks(marks, first, last)
+        return slice_marks(self._marks, first, last) if first <= self.last_mark else ()
 
     def has_configuration(self, first: int, last: int) -> bool:
         """Return whether one of the entries from `first` to `last` is a configuration."""
@@ -136,6 +140,7 @@ class Log:
         """Append an empty entry, or a configuration with its context; return its index."""
         index = self._grow(term, (context,))
         self._marks.append((index, configuration))
+        self.last_mark = index
         return index
 
     def _grow(self, term: int, payloads: tuple[bytes, ...]) -> int:
@@ -173,7 +178,9 @@ class Log:
         if self._runs and runs[0][1] == self.last_term:
             runs = runs[1:]
         self._runs.extend(runs)
-        self._marks.extend(entries.marks)
+        if entries.marks:
+            self._marks.extend(entries.marks)
+            self.last_mark = entries.marks[-1][0]
         self._payloads.extend(entries.payloads)
         self.last_index += len(entries.payloads)
         self.last_term = self._runs[-1][1]
@@ -185,6 +192,7 @@ class Log:
         del self._payloads[index - self.base_index - 1 :]
         del self._runs[bisect_left(self._runs, index, key=index_of) :]
         del self._marks[bisect_left(self._marks, index, key=index_of) :]
+        self.last_mark = self._marks[-1][0] if self._marks else 0
         self._memo = NO_ENTRIES
         self.last_index = index - 1
         self.last_term = self._runs[-1][1] if self._runs else self.base_term
@@ -214,6 +222,7 @@ class Log:
         del self._payloads[:count]
         self._runs[:] = slice_runs(self._runs, index + 1, self.last_index)
         del self._marks[: bisect_right(self._marks, index, key=index_of)]
+        self.last_mark = self._marks[-1][0] if self._marks else 0
         self._memo = NO_ENTRIES
         self.base_index = index
         self.base_term = term
@@ -223,6 +232,7 @@ class Log:
         self._payloads.clear()
         self._runs.clear()
         self._marks.clear()
+        self.last_mark = 0
         self._memo = NO_ENTRIES
         self.base_index = self.last_index = index
         self.base_term = self.last_term = term
@@ -238,5 +248,6 @@ class Log:
         assert not terms or terms[0] >= self.base_term
         assert self.last_term == (terms[-1] if terms else self.base_term)
         marked = [index for index, _ in self._marks]
+        assert self.last_mark == (marked[-1] if marked else 0)
         assert marked == sorted(set(marked))
         assert all(self.base_index < index <= self.last_index for index in marked)

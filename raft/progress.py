@@ -42,6 +42,8 @@ class Progress:
         round: The latest round of heartbeats that it answered.
         round_due: The round of which a heartbeat waits to be sent; 0 if none.
         is_witness: Whether it gets no payloads.
+        ends: Last index of each message with entries that is unanswered, in order.
+        inflight_size: Bytes of entries in them.
         queued: Whether the leader's queue of outputs holds an intent to send to it.
         gone: Whether leadership ended or the follower is no member: nothing is sent any more.
         intent: What is queued to send to it; made once.
@@ -49,8 +51,8 @@ class Progress:
     """
 
     __slots__ = (
-        "_ends",
         "_sizes",
+        "ends",
         "gone",
         "heard_at",
         "id",
@@ -85,26 +87,21 @@ class Progress:
         self.gone = False
         self.intent: Any = None
         self.sending: Any = None
-        # Last index and size of each unanswered message with entries, in order.
-        self._ends: list[int] = []
+        self.ends: list[int] = []
+        # The size of each message with entries that is unanswered.
         self._sizes: list[int] = []
         self.inflight_size = 0
-
-    @property
-    def inflight(self) -> int:
-        """How many messages with entries are unanswered."""
-        return len(self._ends)
 
     def sent(self, last: int, size: int) -> None:
         """Note a message with entries up to `last`, in REPLICATE."""
         self.next = last + 1
-        self._ends.append(last)
+        self.ends.append(last)
         self._sizes.append(size)
         self.inflight_size += size
 
     def acknowledged(self, index: int) -> bool:
         """Note that it has everything up to `index`; return whether that is news."""
-        ends = self._ends
+        ends = self.ends
         if ends and ends[0] <= index:
             count = bisect_right(ends, index)
             self.inflight_size -= sum(self._sizes[:count])
@@ -166,7 +163,7 @@ class Progress:
         self.state = state
         self.paused = False
         self.sending = None
-        self._ends.clear()
+        self.ends.clear()
         self._sizes.clear()
         self.inflight_size = 0
 
@@ -174,7 +171,7 @@ class Progress:
         """Assert what must always hold; for tests."""
         assert self.match < self.next, f"{self.id}: match {self.match}, next {self.next}"
         assert self.inflight_size == sum(self._sizes)
-        assert len(self._ends) == len(self._sizes)
-        assert self._ends == sorted(self._ends)
-        assert not self._ends or (self.state is REPLICATE and self.match < self._ends[0])
+        assert len(self.ends) == len(self._sizes)
+        assert self.ends == sorted(self.ends)
+        assert not self.ends or (self.state is REPLICATE and self.match < self.ends[0])
         assert (self.sending is not None) == (self.state is SNAPSHOT)

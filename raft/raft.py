@@ -12,6 +12,7 @@ from random import Random
 from raft.arguments import (
     check_change,
     check_configuration,
+    check_payload,
     check_payloads,
     check_snapshot,
     check_time,
@@ -248,7 +249,11 @@ class Raft:
             return
         if core.quiescent and self._server.wakes(message):
             self._server.wake()
-        self._server.step(message)
+        handler = Server.HANDLERS.get(type(message))
+        if handler is None:
+            core.reject(message, "unknown kind")
+        elif message.term == core.term > 0 or self._server.admit(message):
+            handler(self._server, message)
 
     def persisted(self, seq: int, now: float) -> None:
         """Note that everything up to `Persist(seq)` is durable.
@@ -296,17 +301,24 @@ class Raft:
             NotLeader: Ask the one that `leader` names.
             ProposalDropped: It did not enter the log, for the reason given.
         """
-        ids = self.propose_many((payload,), now)
+        core, leader = self._core, self._server.leader
+        size = check_payload(payload, core.config.payload_size_max)
+        if leader is None:
+            raise NotLeader(core.leader)
+        self._server.clock(now)
+        ids = leader.propose((payload,), size)
+        if core.quiescent:
+            self._server.wake()
         return LogId(ids.term, ids.first)
 
     def propose_many(self, payloads: Sequence[bytes], now: float) -> LogIds:
         """Propose several commands, which will stand one behind the other; see `propose`."""
         core = self._core
-        checked = check_payloads(payloads, core.config.payload_size_max)
+        checked, size = check_payloads(payloads, core.config.payload_size_max)
         if self._server.leader is None:
             raise NotLeader(core.leader)
         self._server.clock(now)
-        ids = self._server.leader.propose(checked)
+        ids = self._server.leader.propose(checked, size)
         self._server.stir()
         return ids
 
@@ -319,9 +331,9 @@ class Raft:
         Raises:
             ProposalDropped: Forwarding is off, too many wait, or no leader is known.
         """
-        checked = check_payloads(payloads, self._core.config.payload_size_max)
+        checked, size = check_payloads(payloads, self._core.config.payload_size_max)
         self._server.clock(now)
-        number = self._server.forwarding.forward(checked)
+        number = self._server.forwarding.forward(checked, size)
         self._server.stir()
         return number
 

@@ -33,6 +33,10 @@ class Reads:
 
     Attributes:
         leader: This server's leadership, or None; set by the machine.
+        pending: Reads of our application without an outcome.
+        postponed: As a leader, what waits for an entry of our term: who asked, and its number.
+        unconfirmed: As a leader, what waits for a quorum: the round of heartbeats that has to be
+            answered, the index that can be told then, who asked, and its number.
     """
 
     __slots__ = (
@@ -42,18 +46,20 @@ class Reads:
         "_deadlines",
         "_intent",
         "_joinable",
-        "_pending",
-        "_postponed",
         "_unasked",
-        "_unconfirmed",
         "leader",
+        "pending",
+        "postponed",
+        "unconfirmed",
     )
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self.leader: Leader | None = None
-        # Reads of our application without an outcome, and when each expires, in order.
-        self._pending: set[int] = set()
+        self.pending: set[int] = set()
+        self.postponed: list[tuple[str, int]] = []
+        self.unconfirmed: deque[tuple[int, int, str, int]] = deque()
+        # When each read of our application expires, in order.
         self._deadlines: deque[tuple[float, int]] = deque()
         # Those that nobody was asked about yet, and those that are right once an index is applied.
         self._unasked: list[int] = []
@@ -63,10 +69,6 @@ class Reads:
         self._asked: dict[int, tuple[float, list[int]]] = {}
         self._joinable: int | None = None
         self._intent: Intent = (self._render, None)
-        # As a leader: source and number of what waits for an entry of our term, and round,
-        # index, source and number of what waits for a quorum.
-        self._postponed: list[tuple[str, int]] = []
-        self._unconfirmed: deque[tuple[int, int, str, int]] = deque()
 
     # --- our application's reads
 
@@ -79,10 +81,10 @@ class Reads:
         core, leader = self._core, self.leader
         if lease and not core.config.lease_reads:
             raise ReadRefused("leases are switched off", core.leader)
-        if len(self._pending) >= core.config.reads_max:
+        if len(self.pending) >= core.config.reads_max:
             raise ReadRefused("too many reads wait", core.leader)
         number = core.next_number()
-        self._pending.add(number)
+        self.pending.add(number)
         self._deadlines.append((core.now + core.config.read_limit, number))
         if lease and leader is not None and leader.has_lease and leader.has_committed:
             self._answer(core.id, number, core.commit)
@@ -118,10 +120,10 @@ class Reads:
 
     def _finish(self, number: int) -> bool:
         """Forget a read that has its outcome; return whether it was waiting for one."""
-        if number not in self._pending:
+        if number not in self.pending:
             return False
-        self._pending.remove(number)
-        while self._deadlines and self._deadlines[0][1] not in self._pending:
+        self.pending.remove(number)
+        while self._deadlines and self._deadlines[0][1] not in self.pending:
             self._deadlines.popleft()
         return True
 
@@ -137,8 +139,8 @@ class Reads:
             answered, self._answered = self._answered, []
             for number, index in answered:
                 self._answer(self._core.id, number, index)
-        if self._postponed and self.leader is not None and self.leader.has_committed:
-            postponed, self._postponed = self._postponed, []
+        if self.postponed and self.leader is not None and self.leader.has_committed:
+            postponed, self.postponed = self.postponed, []
             for source, number in postponed:
                 self._lead(source, number)
             self.leader.confirm_rounds()
@@ -146,7 +148,7 @@ class Reads:
     @property
     def is_idle(self) -> bool:
         """Whether no read waits, here or of another server."""
-        return not (self._pending or self._postponed or self._unconfirmed)
+        return not (self.pending or self.postponed or self.unconfirmed)
 
     def begin_leading(self, leader: Leader) -> None:
         """Answer the reads that waited for a leader, as we are it."""
@@ -156,15 +158,15 @@ class Reads:
     def on_leader_changed(self) -> None:
         """Ask the next leader instead."""
         own = self._core.id
-        waiting = [number for source, number in self._postponed if source == own]
-        waiting += [number for _, _, source, number in self._unconfirmed if source == own]
-        self._postponed.clear()
-        self._unconfirmed.clear()
+        waiting = [number for source, number in self.postponed if source == own]
+        waiting += [number for _, _, source, number in self.unconfirmed if source == own]
+        self.postponed.clear()
+        self.unconfirmed.clear()
         for _, numbers in self._asked.values():
             waiting += numbers
         self._asked.clear()
         self._joinable = None
-        self._unasked += [number for number in waiting if number in self._pending]
+        self._unasked += [number for number in waiting if number in self.pending]
         if self._core.role is not Role.LEADER:
             self._ask()
 
@@ -181,7 +183,7 @@ class Reads:
             if asked_at > long_ago or request == self._joinable:
                 return
             del self._asked[request]
-            numbers = [number for number in numbers if number in self._pending]
+            numbers = [number for number in numbers if number in self.pending]
             if numbers and core.leader is not None:
                 self._asked[request] = core.now, numbers
                 core.send(ReadIndex(core.leader, core.id, 0, request))
@@ -194,13 +196,13 @@ class Reads:
         assert leader is not None
         if leader.has_committed:
             commit = self._core.commit
-            self._unconfirmed.append((leader.begin_round(), commit, source, number))
+            self.unconfirmed.append((leader.begin_round(), commit, source, number))
         else:
-            self._postponed.append((source, number))
+            self.postponed.append((source, number))
 
     def on_confirmed(self, confirmed: int) -> None:
         """Answer what waited for a round of heartbeats that a quorum has answered."""
-        unconfirmed = self._unconfirmed
+        unconfirmed = self.unconfirmed
         while unconfirmed and unconfirmed[0][0] <= confirmed:
             _, index, source, number = unconfirmed.popleft()
             self._answer(source, number, index)
@@ -219,7 +221,7 @@ class Reads:
     def on_read_index(self, message: ReadIndex) -> None:
         """Take up a follower's question, unless we don't lead."""
         core = self._core
-        waiting = len(self._unconfirmed) + len(self._postponed)
+        waiting = len(self.unconfirmed) + len(self.postponed)
         if self.leader is None or waiting >= core.config.reads_max:
             core.send(
                 ReadIndexResponse(message.source, core.id, core.term, message.request, 0, True)
@@ -251,7 +253,7 @@ class Reads:
         reason = ReadFailure.NO_LEADER if core.leader is None else ReadFailure.EXPIRED
         while self._deadlines and self._deadlines[0][0] <= core.now:
             self._fail(self._deadlines[0][1], reason)
-        if not self._pending:
+        if not self.pending:
             self._unasked.clear()
             self._answered.clear()
             self._asked.clear()
@@ -259,6 +261,6 @@ class Reads:
 
     def check_invariants(self) -> None:
         """Assert what must always hold; for tests."""
-        assert not self._deadlines or self._deadlines[0][1] in self._pending
-        assert {number for _, number in self._deadlines} >= self._pending
-        assert self.leader is not None or not (self._postponed or self._unconfirmed)
+        assert not self._deadlines or self._deadlines[0][1] in self.pending
+        assert {number for _, number in self._deadlines} >= self.pending
+        assert self.leader is not None or not (self.postponed or self.unconfirmed)

@@ -15,7 +15,7 @@ from raft.applying import Applying
 from raft.core import Core
 from raft.durability import Durability
 from raft.elections import Elections
-from raft.messages import AppendEntriesResponse, InstallSnapshot, InstallSnapshotResponse
+from raft.messages import InstallSnapshot, InstallSnapshotResponse
 from raft.proposals import Proposals
 from raft.stored import Snapshot
 
@@ -65,12 +65,12 @@ class SnapshotReceiving:
         core = self._core
         self._elections.heard(message.source)
         if message.index <= core.commit:
-            self._acknowledge(message, core.commit)
+            self._durability.acknowledge(message.source, core.commit)
             return
         if core.log.term_at(message.index) == message.index_term:
             # Our log has it all: the only news is that it is committed.
             self._applying.commit(message.index)
-            self._acknowledge(message, message.index)
+            self._durability.acknowledge(message.source, message.index)
             return
         if not self._is_sound(message):
             core.reject(message, "unsound snapshot")
@@ -120,7 +120,7 @@ class SnapshotReceiving:
                 data,
             )
         )
-        self._acknowledge(message, message.index)
+        self._durability.acknowledge(message.source, message.index)
 
     def _restore(self, snapshot: Snapshot) -> None:
         """Replace the log, which is not the leader's where the snapshot ends."""
@@ -139,11 +139,4 @@ class SnapshotReceiving:
             InstallSnapshotResponse(
                 message.source, core.id, core.term, message.index, offset, refused
             )
-        )
-
-    def _acknowledge(self, message: InstallSnapshot, index: int) -> None:
-        """Tell that we have everything up to `index`, once it is durable."""
-        core = self._core
-        self._durability.acknowledge(
-            AppendEntriesResponse(message.source, core.id, core.term, False, index)
         )

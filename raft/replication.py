@@ -24,6 +24,7 @@ from raft.messages import (
     AppendEntriesResponse,
     Heartbeat,
     HeartbeatResponse,
+    InstallSnapshot,
     InstallSnapshotResponse,
 )
 from raft.outputs import SendMessage
@@ -177,32 +178,23 @@ class Replication:
             round_due, peer.round_due = peer.round_due, 0
             core.outputs.appendleft(peer.intent)
             return SendMessage(self.heartbeat(peer, round_due))
-        log = core.log
-        if peer.next <= log.last_index or peer.probe_due or peer.state is not REPLICATE:
-            clogged = self._is_clogged(peer)
-            # Full of what may be lost: only something without entries can still find that out.
-            if not clogged or (peer.probe_due and peer.state is REPLICATE):
-                message = self._next_data(peer, empty=clogged)
-                if message is not None:
-                    if clogged or (peer.next > log.last_index and peer.state is not SNAPSHOT):
-                        peer.queued = False
-                    else:
-                        core.outputs.appendleft(peer.intent)
-                    return message
-        peer.queued = False
-        if peer.sent_commit < core.commit and peer.sent_commit < peer.match:
-            return SendMessage(self.heartbeat(peer, 0))
-        return None
-
-    def _is_clogged(self, peer: Progress) -> bool:
-        """Return whether answers have to come before more entries are sent."""
-        if peer.state is not REPLICATE:
-            return peer.paused
-        config = self._core.config
-        return (
-            peer.inflight_size >= config.inflight_size_max
-            or peer.inflight >= config.inflight_messages_max
-        )
+        message: AppendEntries | InstallSnapshot | None
+        if peer.state is REPLICATE:
+            message = self._next_entries(peer)
+        elif peer.state is PROBE:
+            message = self._next_probe(peer)
+        else:
+            message = peer.sending.next_chunk(peer.id, core.id, core.term)
+        if message is None:
+            peer.queued = False
+            if peer.sent_commit < core.commit and peer.sent_commit < peer.match:
+                return SendMessage(self.heartbeat(peer, 0))
+            return None
+        if peer.next <= core.log.last_index or peer.state is SNAPSHOT:
+            core.outputs.appendleft(peer.intent)
+        else:
+            peer.queued = False
+        return SendMessage(message)
 
     def heartbeat(self, peer: Progress, round_due: int) -> Heartbeat:
         """Return a heartbeat, with what is committed of what the follower has, and no more."""
@@ -211,48 +203,61 @@ class Replication:
         peer.sent_commit = max(peer.sent_commit, commit)
         return Heartbeat(peer.id, core.id, core.term, commit, peer.match, round_due)
 
-    def _next_data(self, peer: Progress, *, empty: bool) -> SendMessage | None:
-        """Return the next entries (none of them if `empty`), probe or part of a snapshot."""
-        core, log = self._core, self._core.log
-        if peer.state is SNAPSHOT:
-            return self._next_chunk(peer)
+    def _next_entries(self, peer: Progress) -> AppendEntries | InstallSnapshot | None:
+        """Return the next entries behind those that are under way, as far as there is room."""
+        log, config = self._core.log, self._core.config
         first, last = peer.next, log.last_index
-        is_due = peer.probe_due or (peer.state is PROBE and peer.match < first - 1)
-        if first > last and not is_due:
-            return None
-        if first - 1 < log.base_index:
-            return self._begin_snapshot(peer)
-        entries = NO_ENTRIES
-        if first <= last and not empty:
-            config = core.config
+        if (
+            first <= last
+            and peer.inflight_size < config.inflight_size_max
+            and len(peer.ends) < config.inflight_messages_max
+        ):
+            if first <= log.base_index:
+                return self._begin_snapshot(peer)
             entries = log.entries_within(
                 first, last, config.append_entries_max, config.append_size_max
             )
-        peer.probe_due = False
+            message = self._append_message(peer, entries)
+            peer.sent(first + len(entries.payloads) - 1, entries.size)
+            return message
+        if not peer.probe_due:
+            return None
+        # Full of what may be lost: something without entries can still find that out.
+        return self._begin_snapshot(peer) if first <= log.base_index else self._append_message(peer)
+
+    def _next_probe(self, peer: Progress) -> AppendEntries | InstallSnapshot | None:
+        """Return entries, or none if there are none, to find out where the logs agree."""
+        log, config = self._core.log, self._core.config
+        first, last = peer.next, log.last_index
+        if peer.paused or (first > last and not peer.probe_due and peer.match == first - 1):
+            return None
+        if first <= log.base_index:
+            return self._begin_snapshot(peer)
+        entries = NO_ENTRIES
+        if first <= last:
+            entries = log.entries_within(
+                first, last, config.append_entries_max, config.append_size_max
+            )
+        peer.paused = True
         return self._append_message(peer, entries)
 
-    def _append_message(self, peer: Progress, entries: Entries) -> SendMessage:
-        """Return a message with entries, and note that it is under way."""
+    def _append_message(self, peer: Progress, entries: Entries = NO_ENTRIES) -> AppendEntries:
+        """Return a message with entries behind what the follower has or is sent."""
         core = self._core
         prev = peer.next - 1
         prev_term = core.log.term_at(prev)
         assert prev_term is not None
-        last = prev + len(entries.payloads)
-        told = min(last, core.commit)
+        peer.probe_due = False
+        told = prev + len(entries.payloads)
+        told = min(told, core.commit)
         peer.sent_commit = max(peer.sent_commit, told)
-        if peer.state is PROBE:
-            peer.paused = True
-        elif entries.payloads:
-            peer.sent(last, entries.size)
-        if peer.is_witness and entries.payloads:
+        if peer.is_witness:
             entries = entries.without_payloads()
-        return SendMessage(
-            AppendEntries(peer.id, core.id, core.term, prev, prev_term, entries, core.commit)
-        )
+        return AppendEntries(peer.id, core.id, core.term, prev, prev_term, entries, core.commit)
 
     # --- snapshots
 
-    def _begin_snapshot(self, peer: Progress) -> SendMessage | None:
+    def _begin_snapshot(self, peer: Progress) -> InstallSnapshot | None:
         """Send the snapshot to a follower whose next entry is compacted, if it is there."""
         core, snapshot = self._core, self._core.snapshot
         assert snapshot is not None
@@ -262,13 +267,7 @@ class Replication:
         sending = SnapshotSending(snapshot, core.config, core.now, is_witness=peer.is_witness)
         peer.send_snapshot(sending, snapshot.index)
         peer.sent_commit = max(peer.sent_commit, snapshot.index)
-        return self._next_chunk(peer)
-
-    def _next_chunk(self, peer: Progress) -> SendMessage | None:
-        """Return the next part of the snapshot that a follower is being sent."""
-        core = self._core
-        message = peer.sending.next_chunk(peer.id, core.id, core.term)
-        return None if message is None else SendMessage(message)
+        return sending.next_chunk(peer.id, core.id, core.term)
 
     def on_snapshot_response(self, peer: Progress, message: InstallSnapshotResponse) -> None:
         """Go on behind what the follower has of the snapshot."""
@@ -289,34 +288,45 @@ class Replication:
 
     def on_append_response(self, message: AppendEntriesResponse) -> None:
         """Learn what a follower has, or where to look for where the logs agree."""
-        peer, core = self.peer_of(message), self._core
+        core, peer = self._core, self.peers.get(message.source) or self.peer_of(message)
         if peer is None:
             return
-        if not 0 <= message.index <= core.log.last_index:
+        index = message.index
+        if not 0 <= index <= core.log.last_index:
             core.reject(message, "index beyond the log")
             return
         peer.heard_at = core.now
         if message.rejected:
             self._on_rejection(peer, message)
-        else:
-            self._on_acknowledgement(peer, message.index)
+            return
+        if peer.acknowledged(index) and index > core.commit:
+            self.try_commit()
+        if peer.state is not REPLICATE:
+            self._leave_state(peer, index)
+        self._after_answer(peer)
 
-    def _on_acknowledgement(self, peer: Progress, index: int) -> None:
-        """Count what a follower has, and send it what it lacks."""
-        core, last = self._core, self._core.log.last_index
-        if peer.acknowledged(index):
-            if peer.state is not REPLICATE and self._can_replicate(peer):
-                peer.replicate()
-            if index > core.commit:
-                self.try_commit()
-        elif peer.state is PROBE and index == peer.match:
-            peer.replicate()
+    def _after_answer(self, peer: Progress) -> None:
+        """Send a follower what it lacks, unless leadership ended by what it answered."""
+        core = self._core
         if peer.gone:
             return
+        last = core.log.last_index
         if peer.next <= last or (peer.sent_commit < core.commit and peer.sent_commit < peer.match):
             self.nudge(peer)
         if peer.match == last:
             self._caught_up(peer)
+
+    def _leave_state(self, peer: Progress, index: int) -> None:
+        """Replicate to a follower that has what was asked for, or enough of it.
+
+        It has enough of a snapshot if entries can go on, or a newer snapshot.
+        """
+        base = self._core.log.base_index
+        if peer.state is PROBE:
+            if index == peer.match:
+                peer.replicate()
+        elif peer.match >= base or peer.match >= peer.sending.index:
+            peer.replicate()
 
     def peer_of(
         self, message: AppendEntriesResponse | HeartbeatResponse | InstallSnapshotResponse
@@ -338,14 +348,6 @@ class Replication:
         if peer.match >= self._core.configuration_index:
             self._departed.pop(peer.id, None)
             self._core.send(self.heartbeat(peer, 0))
-
-    def _can_replicate(self, peer: Progress) -> bool:
-        """Return whether what a follower has is where entries, or a newer snapshot, can go on."""
-        return (
-            peer.state is PROBE
-            or peer.match >= self._core.log.base_index
-            or peer.match >= peer.sending.index
-        )
 
     def _on_rejection(self, peer: Progress, message: AppendEntriesResponse) -> None:
         """Look further back."""
@@ -387,5 +389,5 @@ class Replication:
             assert peer.next <= core.log.last_index + 1 or peer.state is SNAPSHOT
             assert peer.match <= core.log.last_index
             config = core.config
-            assert peer.inflight <= config.inflight_messages_max
+            assert len(peer.ends) <= config.inflight_messages_max
             assert peer.inflight_size < 2 * config.inflight_size_max + config.payload_size_max

@@ -145,11 +145,10 @@ class Server:
 
     def clock(self, now: float) -> None:
         """Take note of the time, which never goes back."""
-        core = self.core
-        if now > core.now:
+        if now > self.core.now:
             if now > TIME_MAX:
                 raise ValueError(f"time must be within {TIME_MAX:.0e} seconds, not {now}")
-            core.now = now
+            self.core.now = now
 
     def persisted(self, seq: int, now: float) -> None:
         """Let go on what waited for a write.
@@ -157,28 +156,30 @@ class Server:
         Raises:
             UnknownSequence: It was never handed out.
         """
+        core = self.core
         snapshot = self.durability.confirm(seq)
-        self.clock(now)
+        if now > core.now:
+            self.clock(now)
         if snapshot is not None:
             self.applying.installed(snapshot)
         if self.leader is not None:
             self.leader.replication.try_commit()
         self.durability.release()
-        self.applying.apply()
+        if core.commit > core.applied:
+            self.applying.apply()
 
     # --- terms -------------------------------------------------------------------------------
 
     def step(self, message: Message) -> None:
-        """Handle a message, if its term allows it."""
-        handler = self._HANDLERS.get(type(message))
-        if handler is None:
-            self.core.reject(message, "unknown kind")
-        elif message.term == self.core.term > 0 or self._admit(message):
-            handler(self, message)
+        """Handle a message of ourselves, if its term still allows it."""
+        if self.admit(message):
+            self.HANDLERS[type(message)](self, message)
 
-    def _admit(self, message: Message) -> bool:  # noqa: PLR0911  # one for each rule
+    def admit(self, message: Message) -> bool:  # noqa: PLR0911  # a return for each rule
         """Compare terms as all servers do (paper 5.1); return whether to handle the message."""
         core, term, kind = self.core, message.term, type(message)
+        if term == core.term > 0:
+            return True
         if kind in _TERMLESS:
             return True
         if term < 1:
@@ -224,13 +225,13 @@ class Server:
         return True
 
     def _on_append(self, message: AppendEntries) -> None:
-        if self._from_leader(message):
+        if self.leader is None or self._from_leader(message):
             self._following.on_append(message)
 
     def _on_heartbeat(self, message: Heartbeat) -> None:
-        if self._from_leader(message):
+        if self.leader is None or self._from_leader(message):
             self._following.on_heartbeat(message)
-            if message.round and not self.reads.is_idle:
+            if message.round and self.reads.pending:
                 self.reads.on_heartbeat()
 
     def _on_install_snapshot(self, message: InstallSnapshot) -> None:
@@ -285,7 +286,7 @@ class Server:
     def _on_propose_response(self, message: ProposeResponse) -> None:
         self.forwarding.on_propose_response(message)
 
-    _HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+    HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
         AppendEntries: _on_append,
         AppendEntriesResponse: _on_append_response,
         Heartbeat: _on_heartbeat,
@@ -355,9 +356,9 @@ class Server:
         """Let go on what waited for entries to be applied."""
         if self.leader is not None:
             self.leader.on_applied()
-        if not self.reads.is_idle:
+        if self.reads.pending or self.reads.postponed:
             self.reads.on_applied()
-        if not self.forwarding.is_idle:
+        if self.forwarding.batches:
             self.forwarding.on_applied()
         if self._receiving.offset:
             self._receiving.on_applied()

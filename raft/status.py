@@ -100,7 +100,7 @@ def _peer_status(core: Core, peer: Progress) -> PeerStatus:
         peer.match,
         peer.next,
         peer.state,
-        peer.inflight,
+        len(peer.ends),
         peer.inflight_size,
         core.now - peer.heard_at,
         peer.id not in core.configuration.all_voters,
@@ -117,7 +117,7 @@ def _waiting_for(core: Core, peer: Progress) -> str:
         return f"{peer.sending.acked} of {peer.sending.size} bytes of a snapshot are there"
     if peer.state is PROBE and peer.paused:
         return "the answer to a probe"
-    if peer.inflight >= config.inflight_messages_max:
+    if len(peer.ends) >= config.inflight_messages_max:
         return "answers: too many messages are under way"
     if peer.inflight_size >= config.inflight_size_max:
         return "answers: too many bytes are under way"

@@ -37,14 +37,14 @@ def test_messages_under_way_are_counted_until_they_are_acknowledged() -> None:
     peer = replicating()
     for last, size in ((4, 10), (6, 20), (7, 30)):
         peer.sent(last, size)
-    assert (peer.next, peer.inflight, peer.inflight_size) == (8, 3, 60)
+    assert (peer.next, len(peer.ends), peer.inflight_size) == (8, 3, 60)
 
     peer.acknowledged(6)
     peer.check_invariants()
 
-    assert (peer.inflight, peer.inflight_size, peer.next) == (1, 30, 8)
+    assert (len(peer.ends), peer.inflight_size, peer.next) == (1, 30, 8)
     peer.acknowledged(3)
-    assert peer.inflight == 1
+    assert len(peer.ends) == 1
 
 
 def test_a_rejected_probe_looks_further_back_but_never_below_match() -> None:
@@ -74,7 +74,7 @@ def test_a_new_rejection_ends_replicating() -> None:
     assert peer.rejected(8, 6)
     peer.check_invariants()
 
-    assert (peer.state, peer.next, peer.inflight, peer.sent_commit) == (PROBE, 6, 0, 5)
+    assert (peer.state, peer.next, len(peer.ends), peer.sent_commit) == (PROBE, 6, 0, 5)
 
 
 def test_a_snapshot_is_sent_from_where_it_ends() -> None:
