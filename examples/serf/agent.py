@@ -6,9 +6,8 @@ where it belongs: gossip and member changes into `serfevents`, broadcasts and re
 neither of them (packets, streams, events) it puts out itself, in order. So one driver, or
 `memberlist.testing.Cluster`, runs the composite as it would run a plain `Memberlist`.
 
-Each input gives the inner machines one input and then routes until all are quiet; each output is
-routed once. The state supplied to a push/pull may lack what is still to be routed, which is
-harmless: the next one has it.
+Each input routes until all are quiet, each output once. The state supplied to a push/pull may
+lack what is still to be routed, which is harmless: the next one has it.
 
 Source: serf's serf.go, delegate.go, ping_delegate.go.
 """
@@ -296,11 +295,7 @@ class SerfAgent:
             self._route()
 
     def rejoin(self, now: float) -> None:
-        """Come back after a leave, or call a running one off, in the same object.
-
-        Raises:
-            ValueError: It has not left.
-        """
+        """Come back after a leave, or call a running one off; `ValueError` if there is none."""
         self._require()
         self._advance(now)
         self.events.rejoin(self._now)
