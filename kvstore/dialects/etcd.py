@@ -181,6 +181,9 @@ class Etcd:
                 large, or contradicts itself.
         """
         etcd_requests.check(request)
+        if request.lease and self.store.session(session_of(request.lease)) is None:
+            # Of a single write the lease is looked at first; in a transaction the key is.
+            raise EtcdError(Code.NOT_FOUND, NO_LEASE)
         result = self._apply(_write(request), now)
         if isinstance(result, Refusal):
             raise refused(result)

@@ -124,11 +124,14 @@ class WatchStream:
                 lost = WatchResponse(0, number, canceled=True, compact_revision=compacted)
                 self._waiting.append(lost)
             elif watch.next <= current:
-                self._queue_events(number, watch, current)
+                self._queue_events(number, watch, current, compacted)
                 watch.next = current + 1
 
-    def _queue_events(self, number: int, watch: _Watch, current: int) -> None:
-        """Queue what a watch has to be told, whole revisions together."""
+    def _queue_events(self, number: int, watch: _Watch, current: int, compacted: int) -> None:
+        """Queue what a watch has to be told, whole revisions together.
+
+        What stood before a change is told if the revision before it can still be read.
+        """
         since = self._revisions.index(watch.next) - 1
         events = filter(watch.wants, self._store.changes_since(since))
         batch: list[WatchEvent] = []
@@ -136,7 +139,9 @@ class WatchStream:
             if count and count % BATCH_REVISIONS == 0:
                 self._waiting.append(WatchResponse(current, number, events=tuple(batch)))
                 batch = []
-            previous = watch.request.prev_kv
-            batch += [self._answers.event(event, previous=previous) for event in together]
+            for event in together:
+                readable = self._revisions.of(event.revision) > compacted
+                previous = watch.request.prev_kv and readable
+                batch.append(self._answers.event(event, previous=previous))
         if batch:
             self._waiting.append(WatchResponse(current, number, events=tuple(batch)))
