@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from raft.changes import Change, SingleChange
+from raft.codec import decode, encode
 from raft.config import Config
 from raft.entries import LogId
 from raft.errors import CampaignRefused, TransferRefused
@@ -60,7 +61,9 @@ class Cluster(Network):
         latency: tuple[float, float] = (0.0005, 0.0015),
         sync: tuple[float, float] = (0.0005, 0.0015),
         poll_delay: float = 0.0,
+        fifo: bool = False,
         buffer: int = 1024,
+        wire: bool = False,
         trace: bool = True,
         check: bool = True,
         check_every: int = 8,
@@ -80,7 +83,9 @@ class Cluster(Network):
             latency: Least and greatest seconds that a message takes.
             sync: Least and greatest seconds that a sync of a disk takes.
             poll_delay: Most seconds that outputs wait before they are fetched: a busy process.
+            fifo: Whether messages between two servers never overtake each other, as over TCP.
             buffer: Inputs that wait for a paused server; more are lost.
+            wire: Whether messages are encoded and decoded again on their way.
             trace: Whether to keep events.
             check: Whether to check invariants after every step.
             check_every: Every how many steps of a machine the costly ones are; 0 is never.
@@ -111,7 +116,9 @@ class Cluster(Network):
         self._configs: dict[str, Config] = {}
         self._clocks: dict[str, Clock] = {}
         self._lives = 0
-        self._founded: Configuration | None = None
+        self._wire = wire
+        self.fifo = fifo
+        self._arrivals: dict[tuple[str, str], float] = {}
 
     # --- queries
 
@@ -150,6 +157,10 @@ class Cluster(Network):
         return machine.term_at(machine.commit_index) == machine.term and all(
             self.machine(each).leader == name for each in members if each in self.machines
         )
+
+    def is_paused(self, name: str) -> bool:
+        """Return whether a server is paused."""
+        return name in self._held
 
     def committed(self, log_id: LogId) -> bool:
         """Return whether an entry is known to be committed anywhere; needs invariants."""
@@ -206,14 +217,22 @@ class Cluster(Network):
         for name in names:
             self.add(name, config=(configs or {}).get(name))
         voters = [name for name in names if name not in learners]
-        self.found(Configuration(voters=voters, learners=learners, witnesses=witnesses), *voters)
+        self.found(voters, learners=learners, witnesses=witnesses)
         return names
 
-    def found(self, configuration: Configuration, *names: str) -> None:
-        """Found a cluster on these servers."""
+    def found(
+        self,
+        voters: Iterable[str],
+        *,
+        learners: Iterable[str] = (),
+        witnesses: Iterable[str] = (),
+        on: Iterable[str] | None = None,
+    ) -> None:
+        """Found a cluster of servers that run; on all voters, or only `on` some of them."""
+        configuration = Configuration(voters=voters, learners=learners, witnesses=witnesses)
         if self.invariants is not None:
             self.invariants.founded(configuration)
-        for name in names:
+        for name in configuration.voters if on is None else on:
             self.call(name, "bootstrap", configuration)
 
     def add(self, name: str, *, config: Config | None = None, origin: float = 0.0) -> str:
@@ -254,7 +273,7 @@ class Cluster(Network):
         """Let a server's clock run at another rate; 1 is the simulation's."""
         self._clocks[name].set_rate(rate, self.now)
         if name in self.machines:
-            self.pump(name)
+            self._arm(name, self.machines[name])
 
     def set_sync(self, name: str, sync: tuple[float, float] | None) -> None:
         """Let a server's disk take other times, seconds; None for those of all."""
@@ -413,7 +432,8 @@ class Cluster(Network):
             self.messages += 1
             if self.invariants is not None:
                 self.invariants.sent(name, self.view(host.machine), output.message)
-            self.send(name, output.message.to, "receive", (output.message,))
+            message = decode(encode(output.message)) if self._wire else output.message
+            self.send(name, message.to, "receive", (message,))
         elif kind is Persist:
             if self.invariants is not None:
                 self.invariants.wrote(name, self.view(host.machine), output)
@@ -426,6 +446,15 @@ class Cluster(Network):
             host.fuse -= 1
             if not host.fuse and not host.is_over:
                 self.crash(name)
+
+    def lag(self, source: str, to: str) -> float:
+        """Return how long a message takes."""
+        seconds = super().lag(source, to)
+        if self.fifo:
+            last = self._arrivals.get((source, to), 0.0)
+            seconds = max(seconds, last - self.now)
+            self._arrivals[source, to] = self.now + seconds
+        return seconds
 
     def _check(self, host: Host) -> None:
         """Check the invariants that concern one machine."""

@@ -15,9 +15,9 @@ Source: Raft paper figure 3; dissertation 3.6.3 (safety), 4 (membership), 6.4 (r
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeAlias
 
-from raft.entries import NO_ENTRIES, Entries, EntryKind
+from raft.entries import CONFIGURATION_SIZE, NO_ENTRIES, Entries, Entry, EntryKind
 from raft.membership import Configuration
 from raft.messages import (
     AppendEntriesResponse,
@@ -34,6 +34,10 @@ from raft.testing.disk import Disk
 OUTPUTS_MAX = 4096
 #: How often a machine is asked for its own invariants, and a leader for its view of followers.
 EVERY = 8
+
+
+#: Of an entry: the term before it, its payload unless only witnesses have it, kind, configuration.
+_Known: TypeAlias = tuple[int, bytes | None, EntryKind, Configuration | None]
 
 
 class InvariantBroken(AssertionError):
@@ -64,11 +68,13 @@ class _Life:
         "seq",
         "steps",
         "term",
+        "vote",
     )
 
     def __init__(self, disk: Disk, applied: int) -> None:
         self.disk = disk
         self.term = disk.hard_state.term
+        self.vote = (self.term, disk.hard_state.voted_for)
         self.commit = 0
         self.applied = applied
         self.role = Role.FOLLOWER
@@ -113,14 +119,16 @@ class Invariants:
         #: Index up to which anything is committed anywhere, and the terms of that.
         self.commit = 0
         self.committed: dict[int, int] = {}
+        self._commits: dict[int, int] = {}  # By the term of the leader that committed it.
         self._votes: dict[tuple[str, int], str] = {}
-        # (index, term) -> term before it, payload, configuration.
-        self._entries: dict[tuple[int, int], tuple[int, bytes, EntryKind, Any]] = {}
+        self._entries: dict[tuple[int, int], _Known] = {}
         self._snapshots: dict[int, bytes] = {}
         self._digests: dict[int, int] = {}
         self._lives: dict[str, _Life] = {}
         self._witnesses: set[str] = set()
         self._intersecting: dict[tuple[Configuration, Configuration], bool] = {}
+        # Bytes of the largest entry: one that is larger than a limit is sent nevertheless.
+        self._largest = CONFIGURATION_SIZE
         # Largest index that any client knows to be committed.
         self._known = 0
 
@@ -164,7 +172,9 @@ class Invariants:
         kind = type(message)
         if kind is RequestVote:
             self._vote(name, message.term, name)
-            self._check_vote_request(name, life.disk, message)
+            if (machine.role, machine.term) == (Role.CANDIDATE, message.term):
+                # A request that comes late, of one who campaigns no more, elects nobody.
+                self._check_vote_request(name, life.disk, message)
         elif kind is RequestVoteResponse:
             if message.granted:  # type: ignore[union-attr]
                 self._vote(name, message.term, message.to)
@@ -182,11 +192,9 @@ class Invariants:
 
     def _check_vote_request(self, name: str, disk: Disk, message: Any) -> None:
         state = disk.hard_state
-        if state.term < message.term or (
-            state.term == message.term and state.voted_for != message.source
-        ):
+        if (state.term, state.voted_for) != (message.term, message.source):
             raise InvariantBroken("outbox", f"{name}'s own vote is not durable: {message}")
-        if not disk.covers(message.last_index, message.last_term) and state.term == message.term:
+        if not disk.covers(message.last_index, message.last_term):
             raise InvariantBroken("outbox", f"{name} lacks on disk what it claims: {message}")
 
     def _check_acknowledgement(self, name: str, disk: Disk, machine: Any, message: Any) -> None:
@@ -210,8 +218,9 @@ class Invariants:
             raise InvariantBroken("bounded", f"{name} numbers {persist.seq} after {life.seq}")
         life.seq = persist.seq
         log, entries, state = life.log, persist.entries, persist.hard_state
-        if state.voted_for is not None:
-            self._vote(name, state.term, state.voted_for)
+        vote, life.vote = life.vote, (state.term, state.voted_for)
+        if vote[1] is not None and vote[0] == state.term and vote != life.vote:
+            raise InvariantBroken("one-vote", f"{name} writes {state} after {vote}")
         if persist.snapshot is not None:
             self._check_snapshot(name, persist.snapshot)
             log.setdefault(persist.snapshot.index, persist.snapshot.term)
@@ -243,25 +252,24 @@ class Invariants:
         """Compare new entries with all that ever stood in their places."""
         log, table = life.log, self._entries
         before = log.get(entries.first_index - 1, 0)
+        is_witness = name in self._witnesses
         for entry in entries:
             key = (entry.index, entry.term)
             log[entry.index] = entry.term
+            payload = None if is_witness and entry.kind is EntryKind.COMMAND else entry.payload
             known = table.get(key)
             if known is None:
-                table[key] = (before, entry.payload, entry.kind, entry.configuration)
+                table[key] = (before, payload, entry.kind, entry.configuration)
+                self._largest = max(self._largest, CONFIGURATION_SIZE + len(entry.payload))
                 if entry.configuration is not None:
                     self._witnesses.update(entry.configuration.witnesses)
-            elif known[0] != before or not self._same(name, known, entry):
+            elif known[0] != before or not _same(known, entry, payload):
                 raise InvariantBroken(
                     "log-matching", f"{name} has {entry} after term {before}, others {known}"
                 )
+            elif known[1] is None:
+                table[key] = (before, payload, entry.kind, entry.configuration)
             before = entry.term
-
-    def _same(self, name: str, known: tuple[int, bytes, EntryKind, Any], entry: Any) -> bool:
-        """Return whether an entry is the known one; witnesses lack payloads."""
-        if known[2:] != (entry.kind, entry.configuration):
-            return False
-        return known[1] == entry.payload or (not entry.payload and name in self._witnesses)
 
     def _check_snapshot(self, name: str, snapshot: Snapshot) -> None:
         """Compare a snapshot with those of the same index."""
@@ -283,7 +291,7 @@ class Invariants:
             previous, earlier = machine.configuration, index - 1
             while earlier > machine.applied_index and earlier in life.log:
                 if self._is_change(life, earlier):
-                    previous = self._entries[earlier, life.log[earlier]][3]
+                    previous = self._entries[earlier, life.log[earlier]][3] or previous
                     if life.role is Role.LEADER:
                         raise InvariantBroken(
                             "configuration-safety", f"{name} adds {index}, {earlier} is pending"
@@ -322,12 +330,14 @@ class Invariants:
             raise InvariantBroken(
                 "state-machine-safety", f"{name} applies {entries!r} after {life.applied}"
             )
+        is_witness = name in self._witnesses
         for entry in entries:
             known = self._entries.get((entry.index, entry.term))
+            payload = None if is_witness and entry.kind is EntryKind.COMMAND else entry.payload
             if (
                 self.committed.get(entry.index) != entry.term
                 or known is None
-                or not self._same(name, known, entry)
+                or not _same(known, entry, payload)
             ):
                 raise InvariantBroken("state-machine-safety", f"{name} applies {entry}")
         life.applied = entries.last_index
@@ -380,6 +390,10 @@ class Invariants:
             raise InvariantBroken("reads", f"{name} has applied {life.applied}, reads at {index}")
         self._known = max(self._known, index)
 
+    def open_reads(self) -> list[tuple[str, int]]:
+        """Return the reads of present lives that have no answer."""
+        return [(name, read) for name, life in self._lives.items() for read in life.floors]
+
     # --- steps
 
     def stepped(self, name: str, life_number: int, machine: Any, late: float) -> None:
@@ -421,7 +435,7 @@ class Invariants:
         self, name: str, life_number: int, life: _Life, machine: Any, *, led: bool
     ) -> None:
         """Check a leader, and more closely one that did not lead before."""
-        term, last, known = machine.term, machine.last_index, self.commit
+        term, last = machine.term, machine.last_index
         if led:
             if last < life.last:
                 raise InvariantBroken("leader-append-only", f"{name} falls back to {last}")
@@ -431,6 +445,8 @@ class Invariants:
                 raise InvariantBroken(
                     "election-safety", f"{name} and {leader[0]} both lead term {term}"
                 )
+            # What was committed by leaders of later terms this one can't have.
+            known = max((at for by, at in self._commits.items() if by < term), default=0)
             found = machine.term_at(known)
             if known > last or (found is not None and known and found != self.committed[known]):
                 raise InvariantBroken(
@@ -446,7 +462,7 @@ class Invariants:
         if commit > self.commit:
             for index in range(self.commit + 1, commit + 1):
                 self.committed[index] = machine.term_at(index)
-            self.commit = commit
+            self.commit = self._commits[machine.term] = commit
             self._check_durable(name, life, machine, led=led)
         elif term is not None and term != self.committed[commit]:
             raise InvariantBroken("state-machine-safety", f"{name} commits term {term} at {commit}")
@@ -472,10 +488,8 @@ class Invariants:
         for peer in status.peers:
             if not (peer.match < peer.next and peer.match <= status.last_index):
                 raise InvariantBroken("progress", f"{name}: {peer}")
-            if peer.inflight > config.inflight_messages_max or (
-                peer.inflight > 1
-                and peer.inflight_size > config.inflight_size_max + config.append_size_max
-            ):
+            most = config.inflight_size_max + config.append_size_max + self._largest
+            if peer.inflight > config.inflight_messages_max or peer.inflight_size > most:
                 raise InvariantBroken("progress", f"{name} has too much under way: {peer}")
             if peer.state is PROBE and peer.inflight:
                 raise InvariantBroken("progress", f"{name} probes more than once: {peer}")
@@ -484,6 +498,13 @@ class Invariants:
                 raise InvariantBroken(
                     "progress", f"{peer.id} has {life.disk.last_index} on disk: {peer}"
                 )
+
+
+def _same(known: _Known, entry: Entry, payload: bytes | None) -> bool:
+    """Return whether an entry is the known one; None is a payload that a witness dropped."""
+    if known[2:] != (entry.kind, entry.configuration):
+        return False
+    return known[1] is None or payload is None or known[1] == payload
 
 
 def _is_quorum(configuration: Configuration, servers: set[str]) -> bool:
