@@ -173,10 +173,8 @@ class Elections:
         core = self._core
         if core.quiescent or core.role is LEADER or not self.is_promotable:
             return None
-        waiting_since = self._waiting_since
-        if core.leader is not None and core.leader_heard_at > waiting_since:
-            waiting_since = core.leader_heard_at
-        return waiting_since + self._timeout
+        # A leader that was forgotten since does not bring back a deadline of before it was heard.
+        return max(self._waiting_since, core.leader_heard_at) + self._timeout
 
     def handle_timeout(self) -> None:
         """Campaign if no leader was heard in time."""

@@ -7,6 +7,7 @@ Source: Raft paper section 7 and figure 13 (chunks with offsets).
 
 from __future__ import annotations
 
+from math import inf
 from zlib import crc32
 
 from raft.config import Config
@@ -46,7 +47,7 @@ class SnapshotSending:
         self._checksum = crc32(self._data)
         self._begun = False
         self._active_at = now
-        self._rewound_at = -1
+        self._rewound_at = -inf
         self.index = snapshot.index
         self.size = len(self._data)
         self.acked = 0
@@ -85,7 +86,8 @@ class SnapshotSending:
         """Note what the receiver has; return whether there may be something to send.
 
         One that has less than it had lost it in a crash; one that says the same again lacks the
-        chunk that came next.
+        chunk that came next. Answers that overtook each other look like either, and each chunk
+        that is sent again is answered again: so that does not happen more often than heartbeats.
         """
         if not 0 <= offset <= self.size:
             return False
@@ -94,8 +96,9 @@ class SnapshotSending:
             self.acked = offset
             self.sent = max(self.sent, offset)
             return True
-        if offset == self._rewound_at:
+        if now - self._rewound_at < self._config.heartbeat_interval:
             return False
+        self._rewound_at = now
         self._rewind(offset)
         return True
 
@@ -108,7 +111,6 @@ class SnapshotSending:
         return True
 
     def _rewind(self, offset: int) -> None:
-        """Begin again at an offset, not more than once for the same answer."""
-        self._rewound_at = offset
+        """Begin again at an offset."""
         self.acked = self.sent = offset
         self._begun = False

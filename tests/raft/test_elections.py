@@ -479,6 +479,18 @@ def test_a_forgotten_leader_can_be_replaced_at_once() -> None:
     assert servers["b"].leader == "b"
 
 
+def test_forgetting_a_leader_does_not_end_the_patience_it_was_given() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 5.0)
+    due = server.next_timeout()
+
+    server.forget_leader(5.1)
+
+    assert server.next_timeout() == due
+    assert due is not None
+    assert due > 5.1
+
+
 def test_changes_of_the_leader_are_told_once_each() -> None:
     servers = Servers(*THREE)
     servers.elect("a")

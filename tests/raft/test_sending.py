@@ -53,7 +53,23 @@ def test_a_lost_chunk_is_sent_again_once() -> None:
     assert [state.acknowledged(10, 0.0) for _ in range(3)] == [True, False, False]
     assert offsets(state) == [10, 20, 30]
     state.acknowledged(20, 0.0)
-    assert state.acknowledged(20, 0.0)
+    assert state.acknowledged(20, CONFIG.heartbeat_interval)
+
+
+def test_answers_that_overtake_each_other_do_not_multiply_chunks() -> None:
+    state = sending()
+    offsets(state)
+    state.acknowledged(10, 0.0)
+    offsets(state)
+    state.acknowledged(30, 0.0)
+
+    assert [state.acknowledged(offset, 0.0) for offset in (10, 20, 10, 20)] == [
+        True,  # begin again here
+        True,  # the receiver has more
+        False,
+        False,
+    ]
+    assert offsets(state) == [20, 30, 40]
 
 
 def test_a_receiver_that_crashed_begins_anew() -> None:
@@ -78,6 +94,18 @@ def test_silence_has_it_sent_again() -> None:
     assert not state.retry(2.1)
 
     assert offsets(state) == [10, 20, 30]
+
+
+def test_after_silence_a_receiver_that_crashed_is_heard_at_once() -> None:
+    state = sending()
+    offsets(state)
+    state.acknowledged(10, 0.0)
+    assert state.retry(1.0)
+    offsets(state)
+
+    assert state.acknowledged(0, 1.01)
+
+    assert offsets(state) == [0]
 
 
 def test_an_offset_outside_of_it_says_nothing() -> None:
