@@ -16,7 +16,7 @@ Keys of etcd are bytes; `etcd_keys` tells how they stand in the store.
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 from kvstore.commands import (
     KEEP,
@@ -327,6 +327,8 @@ class Etcd:
                     then=tuple(map(self._command, request.success)),
                     otherwise=tuple(map(self._command, request.failure)),
                 )
+            case _:
+                assert_never(request)
 
     def _read(self, request: RangeRequest) -> Range:
         start, end = bounds(request.key, request.range_end)

@@ -6,7 +6,7 @@ Source: etcd server/etcdserver/apply.go, api/v3rpc/rpctypes/error.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, assert_never
 
 from kvstore.change import Event
 from kvstore.dialects.etcd_keys import Revisions, lease_of, to_bytes
@@ -172,3 +172,5 @@ class Answers:
                 assert isinstance(result, TxnOk)
                 responses, revision = self._responses(request, result, revision, after)
                 return TxnResponse(0, result.branch, responses), revision
+            case _:
+                assert_never(request)
