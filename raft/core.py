@@ -51,8 +51,9 @@ class Core:
     """
 
     __slots__ = (
+        "_handle",
         "_leader_changed",
-        "_number",
+        "_request",
         "applied",
         "commit",
         "config",
@@ -103,7 +104,7 @@ class Core:
         self.stats = Stats()
         self._leader_changed = leader_changed
         # Answers to what a former life asked may still come: begin where it hardly was.
-        self._number = rng.getrandbits(48)
+        self._handle = self._request = rng.getrandbits(48)
 
     def emit(self, output: Output) -> None:
         """Queue one output."""
@@ -126,10 +127,15 @@ class Core:
             self.outputs.append(LeaderChanged(leader, self.term))
             self._leader_changed(leader)
 
-    def next_number(self) -> int:
-        """Return a number for a request that was never used before, not even by a former life."""
-        self._number += 1
-        return self._number
+    def next_handle(self) -> int:
+        """Return a number for what the application asks, that no former life used."""
+        self._handle += 1
+        return self._handle
+
+    def next_request(self) -> int:
+        """Return a number for what we ask another server, that no former life used."""
+        self._request += 1
+        return self._request
 
     @property
     def commit_term(self) -> int:

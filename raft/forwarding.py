@@ -58,7 +58,7 @@ class Forwarding:
         if core.leader is None:
             raise ProposalDropped(Drop.NO_LEADER)
         ids = None if self.leader is None else self.leader.propose(payloads, size)
-        number = core.next_number()
+        number = core.next_handle()
         batch = _Batch(len(payloads), core.now + core.config.forward_limit, core.leader)
         batch.ids = ids
         self.batches[number] = batch

@@ -83,7 +83,7 @@ class Reads:
             raise ReadRefused("leases are switched off", core.leader)
         if len(self.pending) >= core.config.reads_max:
             raise ReadRefused("too many reads wait", core.leader)
-        number = core.next_number()
+        number = core.next_handle()
         self.pending.add(number)
         self._deadlines.append((core.now + core.config.read_limit, number))
         if lease and leader is not None and leader.has_lease and leader.has_committed:
@@ -106,7 +106,7 @@ class Reads:
         elif self._joinable is not None:
             self._asked[self._joinable][1].extend(numbers)
         else:
-            self._joinable = core.next_number()
+            self._joinable = core.next_request()
             self._asked[self._joinable] = core.now, numbers
             core.outputs.append(self._intent)
 
