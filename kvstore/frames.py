@@ -168,7 +168,7 @@ class FrameReader:
         if not self._begun:
             self._begin()
         while not self.ended and (end := self._end()) is not None:
-            frame = self._frame(bytes(buffer[self._offset : end]))
+            frame = self._frame(bytes(memoryview(buffer)[self._offset : end]))
             # Before the frame is handed out, as who takes it may never come back for more.
             self._offset = end
             if frame is not None:
@@ -204,8 +204,8 @@ class FrameReader:
     def _frame(self, frame: bytes) -> Frame | None:
         """Check one frame, and return the payload that it completes, if it does."""
         tag, flags, _ = _HEAD.unpack_from(frame)
-        body, payload = frame[: -_CHECKSUM.size], frame[_HEAD.size : -_CHECKSUM.size]
-        self._checksum = zlib.crc32(body, self._checksum)
+        payload = frame[_HEAD.size : -_CHECKSUM.size]
+        self._checksum = zlib.crc32(memoryview(frame)[: -_CHECKSUM.size], self._checksum)
         if _CHECKSUM.pack(self._checksum) != frame[-_CHECKSUM.size :]:
             raise DecodeError("damaged", "a frame's checksum is wrong")
         if flags & ~(COMPRESSED | CONTINUED):

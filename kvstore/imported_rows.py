@@ -22,7 +22,7 @@ from kvstore.sessions import Session
 _CAUSES: Final = frozenset(map(int, Cause))
 
 #: Bytes of a key in any configuration.
-_KEY_SIZE_MAX: Final = 65_536
+KEY_SIZE_MAX: Final = 65_536
 
 #: A change: its revision and key; the record now, if any; the record before, or its sequence, if
 #: any; its cause and its link.
@@ -78,17 +78,18 @@ def read_record(row: Any, number: Callable[[str], int], revision_max: int, end: 
         and 0 < created <= modified <= revision_max
         and 0 < version <= INTEGER_MAX
         and 0 <= sequence < end
-        and 0 < len(key) <= _KEY_SIZE_MAX
+        and 0 < len(key) <= KEY_SIZE_MAX
         and "\0" not in key
-        and (key.isascii() or text_fault("key", key, _KEY_SIZE_MAX) is None)
+        and (key.isascii() or text_fault("key", key, KEY_SIZE_MAX) is None)
     ):
         raise ImportRefused("a field of an entry is out of range")
     if bonds is not None:
-        _check_bonds(bonds)
+        read_bonds(bonds)
     return (key, value, flags, created, modified, version, bonds, sequence, number(key))
 
 
-def _check_bonds(bonds: Any) -> None:
+def read_bonds(bonds: Any) -> None:
+    """Refuse what are no bonds."""
     if type(bonds) is not tuple or len(bonds) != len(NO_BONDS) or bonds == NO_BONDS:
         raise ImportRefused("the bonds of an entry are no tuple of five")
     count, holder, since, owner, ttl = bonds
@@ -152,7 +153,7 @@ def read_session(row: Any) -> tuple[Session, int | None]:
     return Session(id_, ttl, on_end, lock_delay, bindings, name, meta, created), deadline
 
 
-def read_pair(row: Any, size: int = _KEY_SIZE_MAX) -> tuple[str, int]:
+def read_pair(row: Any, size: int = KEY_SIZE_MAX) -> tuple[str, int]:
     """Return a text and a number."""
     if type(row) is not tuple or len(row) != 2:
         raise ImportRefused("a row is no pair")
@@ -173,7 +174,7 @@ def read_quota(row: Any) -> tuple[str, Limits]:
     if type(row) is not tuple or len(row) != 3 or row[1:] == (None, None):
         raise ImportRefused("a quota is no prefix with limits")
     prefix, *limits = row
-    read_text(prefix, _KEY_SIZE_MAX)
+    read_text(prefix, KEY_SIZE_MAX)
     for limit in limits:
         if limit is not None:
             read_number(limit)

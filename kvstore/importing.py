@@ -20,6 +20,7 @@ from kvstore.directories import NO_DIRECTORY
 from kvstore.entry import BONDS, DIRECTORY, KEY, MOD_REVISION, SEQUENCE, TTL, Record
 from kvstore.errors import ImportRefused
 from kvstore.export import SECTIONS, Scalar
+from kvstore.imported_entries import Entries
 from kvstore.imported_rows import (
     ChangeRow,
     read_change,
@@ -27,7 +28,6 @@ from kvstore.imported_rows import (
     read_mark,
     read_pair,
     read_quota,
-    read_record,
     read_session,
 )
 from kvstore.ordered import OrderedKeys
@@ -171,17 +171,21 @@ class Importer(_Import):
 
     def __init__(self, header: Mapping[str, Scalar]) -> None:
         super().__init__(header)
-        self._takers |= {"entries": self._add_entries, "directories": self._add_directories}
         self._state = State(self._config)
-        history = self._state.tree.history
-        numbers = self._numbers
+        tree, history, numbers = self._state.tree, self._state.tree.history, self._numbers
+        self._entries = Entries(
+            tree.directories,
+            revision_max=self._revision_max,
+            end=self._end,
+            floor=numbers["floor"],
+            first=numbers["floor_sequence"],
+        )
+        tree.records = self._entries.records
+        self._takers |= {"entries": self._entries.add, "directories": self._add_directories}
         history.base = history.freed = history.floor_sequence = numbers["floor_sequence"]
         history.sequence = numbers["floor_sequence"]
         history.floor = numbers["floor"]
         history.plan()
-        self._keys: list[str] = []
-        self._last = ""
-        self._bound: list[Record] = []
         # The sequence of the last change of each key.
         self._tips: dict[str, int] = {}
 
@@ -195,33 +199,18 @@ class Importer(_Import):
         if history.sequence != self._end:
             raise ImportRefused("changes are missing")
         self._check_tips()
-        tree.keys = OrderedKeys(self._keys)
+        tree.keys = OrderedKeys(self._entries.keys)
         tree.ghosts = OrderedKeys(sorted(tree.graves))
         tree.revision = self._revision_max
-        for record in self._bound:
+        bound = self._entries.bound
+        for record in bound:
             state.sessions.bind(record[KEY], None, record[BONDS])
-        with_ttl = {record[KEY] for record in self._bound if _ttl(record) is not None}
+        with_ttl = {record[KEY] for record in bound if _ttl(record) is not None}
         self._small.check(self._end, with_ttl, set(state.sessions.parties()))
         self._small.install(state)
         self._check_directories()
         set_numbers(state, self._numbers)
         return state
-
-    def _add_entries(self, rows: list[Any]) -> None:
-        tree = self._state.tree
-        records, number, keys = tree.records, tree.directories.number, self._keys
-        revision_max, end, last = self._revision_max, self._end, self._last
-        for row in rows:
-            record = read_record(row, number, revision_max, end)
-            key = record[0]
-            if key <= last:
-                raise ImportRefused("the entries are not in the order of keys")
-            last = key
-            records[key] = record
-            keys.append(key)
-            if record[BONDS] is not None:
-                self._bound.append(record)
-        self._last = last
 
     def _add_directories(self, rows: list[Any]) -> None:
         directories = self._state.tree.directories
@@ -282,16 +271,12 @@ class Importer(_Import):
         for key, sequence in self._tips.items():
             if tree.records.get(key) is not history.at(sequence)[NEW]:
                 raise ImportRefused("an entry is not what its last change made it")
-        floor, first = history.floor, history.floor_sequence
-        for key, record in tree.records.items():
-            if key not in self._tips and (
-                record[SEQUENCE] >= first or record[MOD_REVISION] > floor
-            ):
-                raise ImportRefused("the change of an entry is missing")
+        if any(key not in self._tips for key in self._entries.fresh):
+            raise ImportRefused("the change of an entry is missing")
 
     def _check_directories(self) -> None:
         tree, history = self._state.tree, self._state.tree.history
-        live = ((record[DIRECTORY], record[MOD_REVISION]) for record in tree.records.values())
+        live = self._entries.newest.items()
         number = tree.directories.number
         dead = ((number(key), history.at(at)[REVISION]) for key, at in tree.graves.items())
         if not tree.directories.fits(chain(live, dead)):
