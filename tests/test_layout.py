@@ -139,6 +139,18 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "encode_tags",
         "is_valid_name",
     ),
+    "serfevents.testing": (
+        "Birth",
+        "Cluster",
+        "GossipQueue",
+        "Host",
+        "InvariantBroken",
+        "Invariants",
+        "MessageType",
+        "Network",
+        "Report",
+        "make_serfevents",
+    ),
     "raft": (
         "AddLearner",
         "AddVoter",
