@@ -63,7 +63,8 @@ class Applying:
         """Hand out what is committed and durable."""
         core, durability = self._core, self._durability
         upto, applied = core.commit, core.applied
-        upto = min(upto, durability.index)
+        if upto > durability.index:  # noqa: PLR1730  # on the hottest path, `min` is a call too many
+            upto = durability.index
         if upto <= applied or self._busy or durability.snapshot_due is not None:
             return  # Busy: a configuration that comes into force may commit more.
         if core.log.last_mark > applied:

@@ -133,6 +133,8 @@ class Durability:
         self._outstanding.append((self._seq, last))
         entries = log.entries(first, last) if first <= last else NO_ENTRIES
         state = HardState(core.term, core.voted_for, core.commit, core.regressed)
+        if self._snapshot is None:
+            return Persist(self._seq, state, entries)
         snapshot, truncate_from = self._snapshot, self._truncate_from
         self._snapshot, self._truncate_from = None, 0
         return Persist(self._seq, state, entries, snapshot, truncate_from)

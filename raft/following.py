@@ -53,7 +53,7 @@ class Following:
             # What is committed is right, and may be compacted: never look below.
             self._durability.acknowledge(message.source, core.commit)
             return
-        if log.term_at(prev) != message.prev_term:
+        if (log.last_term if prev == log.last_index else log.term_at(prev)) != message.prev_term:
             self._refuse(message)
             return
         last_new = prev + len(entries.payloads)
@@ -64,9 +64,8 @@ class Following:
             else:
                 self._merge(message)
         # Not our last index: what we have behind the new entries may not be the leader's.
-        commit = min(last_new, message.commit)
-        if commit > core.commit:
-            self._applying.commit(commit)
+        if message.commit > core.commit:
+            self._applying.commit(min(message.commit, last_new))
         self._durability.acknowledge(message.source, last_new)
 
     def _is_sound(self, message: AppendEntries) -> bool:

@@ -57,7 +57,7 @@ class Forwarding:
             raise ProposalDropped(Drop.TOO_MANY, core.leader)
         if core.leader is None:
             raise ProposalDropped(Drop.NO_LEADER)
-        ids = None if self.leader is None else self.leader.propose(payloads, size)
+        ids = None if self.leader is None else self._append(payloads, size)
         number = core.next_handle()
         batch = _Batch(len(payloads), core.now + core.config.forward_limit, core.leader)
         batch.ids = ids
@@ -87,7 +87,13 @@ class Forwarding:
             raise ProposalDropped(Drop.FORWARDING_OFF)
         if not payloads or max(map(len, payloads)) > config.payload_size_max:
             raise ProposalDropped(Drop.TOO_LARGE)
-        return self.leader.propose(payloads, sum(map(len, payloads)))
+        return self._append(payloads, sum(map(len, payloads)))
+
+    def _append(self, payloads: tuple[bytes, ...], size: int) -> LogIds:
+        """Propose as the leader; return where it stands."""
+        assert self.leader is not None
+        first = self.leader.propose(payloads, size)
+        return LogIds(self._core.term, first, first + len(payloads) - 1)
 
     def on_propose_response(self, message: ProposeResponse) -> None:
         """Learn where a batch stands, or that it was dropped."""

@@ -15,7 +15,7 @@ from raft.applying import Applying
 from raft.changes import Change
 from raft.core import Core
 from raft.durability import Durability
-from raft.entries import LogId, LogIds
+from raft.entries import LogId
 from raft.errors import (
     ChangePending,
     ConfigurationMismatch,
@@ -111,8 +111,11 @@ class Leader:
 
     # --- proposals
 
-    def propose(self, payloads: tuple[bytes, ...], size: int) -> LogIds:
+    def propose(self, payloads: tuple[bytes, ...], size: int) -> int:
         """Append proposals of `size` bytes to the log and have them replicated.
+
+        Returns:
+            The index of the first.
 
         Raises:
             ProposalDropped: Leadership is handed over, or too much is uncommitted.
@@ -120,11 +123,10 @@ class Leader:
         core, log = self._core, self._core.log
         if self._uncommitted_size or self._transfer.to is not None:
             self._check_room(size)
-        first = log.last_index + 1
-        log.append(core.term, payloads, size)
+        first = log.append(core.term, payloads, size).first_index
         core.stats.proposed += len(payloads)
         self._appended(size)
-        return LogIds(core.term, first, log.last_index)
+        return first
 
     def _check_room(self, size: int) -> None:
         """Refuse a proposal that may not be appended now."""

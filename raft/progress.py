@@ -103,10 +103,15 @@ class Progress:
         """Note that it has everything up to `index`; return whether that is news."""
         ends = self.ends
         if ends and ends[0] <= index:
-            count = bisect_right(ends, index)
-            self.inflight_size -= sum(self._sizes[:count])
-            del ends[:count]
-            del self._sizes[:count]
+            if ends[-1] <= index:
+                ends.clear()
+                self._sizes.clear()
+                self.inflight_size = 0
+            else:
+                count = bisect_right(ends, index)
+                self.inflight_size -= sum(self._sizes[:count])
+                del ends[:count]
+                del self._sizes[:count]
         if index >= self.next:
             self.next = index + 1
         if index <= self.match:

@@ -35,6 +35,7 @@ from raft.status import Status, peer_statuses
 from raft.stored import NOTHING_STORED, Snapshot, SnapshotData, Stored
 
 FOLLOWER, LEADER = Role.FOLLOWER, Role.LEADER
+HANDLERS = Server.HANDLERS
 
 
 class Raft:
@@ -249,7 +250,7 @@ class Raft:
             return
         if core.quiescent and self._server.wakes(message):
             self._server.wake()
-        handler = Server.HANDLERS.get(type(message))
+        handler = HANDLERS.get(type(message))
         if handler is None:
             core.reject(message, "unknown kind")
         elif message.term == core.term > 0 or self._server.admit(message):
@@ -305,11 +306,12 @@ class Raft:
         size = check_payload(payload, core.config.payload_size_max)
         if leader is None:
             raise NotLeader(core.leader)
-        self._server.clock(now)
-        ids = leader.propose((payload,), size)
+        if now > core.now:
+            self._server.clock(now)
+        index = leader.propose((payload,), size)
         if core.quiescent:
             self._server.wake()
-        return LogId(ids.term, ids.first)
+        return LogId(core.term, index)
 
     def propose_many(self, payloads: Sequence[bytes], now: float) -> LogIds:
         """Propose several commands, which will stand one behind the other; see `propose`."""
@@ -318,9 +320,9 @@ class Raft:
         if self._server.leader is None:
             raise NotLeader(core.leader)
         self._server.clock(now)
-        ids = self._server.leader.propose(checked, size)
+        first = self._server.leader.propose(checked, size)
         self._server.stir()
-        return ids
+        return LogIds(core.term, first, first + len(checked) - 1)
 
     def forward(self, payloads: Sequence[bytes], now: float) -> int:
         """Propose here or, if another leads, there; see `Config.forwarding`.

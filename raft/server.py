@@ -162,7 +162,7 @@ class Server:
             self.clock(now)
         if snapshot is not None:
             self.applying.installed(snapshot)
-        if self.leader is not None:
+        if self.leader is not None and self.durability.index > core.commit:
             self.leader.replication.try_commit()
         self.durability.release()
         if core.commit > core.applied:

@@ -28,6 +28,7 @@ from raft import (
     Stored,
     Transition,
 )
+from raft.changes import SingleChange
 from raft.entries import NO_ENTRIES, Entries
 from raft.messages import (
     AppendEntries,
@@ -211,7 +212,7 @@ def calls(method: str, *args: st.SearchStrategy[Any], **options: object) -> Any:
 
 
 payloads = st.binary(max_size=22)
-single_changes = st.sampled_from(
+single_changes: st.SearchStrategy[SingleChange] = st.sampled_from(
     [AddVoter("d"), AddLearner("d"), RemoveMember("c"), RemoveMember("a"), AddVoter("c")]
 )
 changes = st.one_of(
