@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
+from kvstore.authorizer import prefix_end
+
 NO_DIRECTORY: Final = -1
 
 #: Revisions that changed since a view was opened, as they were then, by number.
@@ -34,11 +36,25 @@ def directory_of(key: str, separator: str) -> str:
     return key[: key.rfind(separator) + 1]
 
 
+def common_prefix(one: str, other: str) -> str:
+    """Return what two texts begin with alike.
+
+    >>> common_prefix("web/a", "web/b")
+    'web/'
+    """
+    for place, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return one[:place]
+    return min(one, other, key=len)
+
+
 class Directories:
     """Directories by name and by number.
 
     Attributes:
         separator: The character that ends a directory's name.
+        names: The name of each directory by its number.
+        reused: How often a number was given to another directory.
     """
 
     __slots__ = (
@@ -48,11 +64,15 @@ class Directories:
         "_parents",
         "_revisions",
         "_saved",
+        "names",
+        "reused",
         "separator",
     )
 
     def __init__(self, separator: str) -> None:
         self.separator = separator
+        self.names: list[str] = []
+        self.reused = 0
         self._numbers: dict[str, int] = {}
         # By number: the revision of the last change, the number of the directory above, and how
         # many directories are right below.
@@ -65,6 +85,10 @@ class Directories:
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    def parent(self, number: int) -> int:
+        """Return the number of the directory above one."""
+        return self._parents[number]
 
     def index(self, name: str) -> int | None:
         """Return the revision of the last change below a directory, None if it is not known."""
@@ -80,6 +104,14 @@ class Directories:
         for _ in range(LEVELS_MAX):
             cut = name.index(self.separator, cut + 1)
         return name[: cut + 1]
+
+    def enclosing(self, low: str, high: str | None) -> str:
+        """Return the lowest directory, indexed by its depth, that holds all of a range."""
+        if high is None:
+            return ""
+        if prefix_end(low) == high:
+            return self.indexed(low)
+        return self.indexed(common_prefix(low, high))
 
     def above(self, key: str) -> Iterator[str]:
         """Yield the names of the indexed directories above a key, the lowest first."""
@@ -196,11 +228,14 @@ class Directories:
     def _add(self, name: str, parent: int) -> int:
         if self._free:
             number = self._free.pop()
+            self.reused += 1
+            self.names[number] = name
             self._parents[number] = parent
             self._revisions[number] = self._children[number] = 0
         else:
             number = len(self._revisions)
             self._revisions.append(0)
+            self.names.append(name)
             self._parents.append(parent)
             self._children.append(0)
         self._numbers[name] = number

@@ -213,27 +213,8 @@ def wait_index(space: Space, bounds: Bounds) -> int:
     That of the lowest directory that holds the whole range: the last change in the range is not
     above it, and whatever changes later is.
     """
-    low, high = bounds
     tree = space.state.tree
-    if high is None:
-        name = ""
-    elif prefix_end(low) == high:
-        name = tree.directories.indexed(low)
-    else:
-        name = tree.directories.indexed(common_prefix(low, high))
-    return space.index_to_wait(tree.index_below(name))
-
-
-def common_prefix(one: str, other: str) -> str:
-    """Return what two texts begin with alike.
-
-    >>> common_prefix("web/a", "web/b")
-    'web/'
-    """
-    for place, (left, right) in enumerate(zip(one, other, strict=False)):
-        if left != right:
-            return one[:place]
-    return min(one, other, key=len)
+    return space.index_to_wait(tree.index_below(tree.directories.enclosing(*bounds)))
 
 
 # --- selections

@@ -174,6 +174,19 @@ class Store:
         self._state.actor = actor
         return handler(self._state, command)
 
+    def read(self, command: Operation) -> Result:
+        """Answer a read as `query` does, with all rights.
+
+        Raises:
+            TypeError: `command` is no command.
+        """
+        state = self._state
+        guarded, state.guarded = state.guarded, False
+        try:
+            return self.query(command)
+        finally:
+            state.guarded = guarded
+
     # --- reads by the program that holds the store, which may read everything
 
     def get(self, key: str, *, revision: int | None = None) -> Entry | None:
@@ -352,6 +365,11 @@ class Store:
     def clock_offset(self) -> int:
         """What is added to a proposer's `now` to give logical time, in milliseconds."""
         return self._state.offset
+
+    @property
+    def state(self) -> State:
+        """The parts of the state, for watches and dialects. To be read only."""
+        return self._state
 
     @property
     def acl(self) -> Acl:
