@@ -27,6 +27,7 @@ from kvstore.commands import (
     Lock,
     Noop,
     Put,
+    SessionClose,
     SessionOpen,
     SetPolicy,
     SetQuota,
@@ -99,6 +100,9 @@ def busy_store() -> Store:
         store.apply(command, now=1000 + i)
     store.apply(SessionOpen("s3", lock_delay=60_000), now=1100)
     store.apply(Lock("locks/c", "s3"), now=1100)
+    store.apply(SessionOpen("s4"), now=1200)
+    store.apply(Lock("locks/d", "s4"), now=1200)
+    store.apply(SessionClose("s4"), now=1200)
     return store
 
 
@@ -239,6 +243,33 @@ def test_history_is_held_back_no_longer_than_a_snapshot_lasts() -> None:
     writer.close()
 
     assert store.stats.views == 0
+
+
+def test_a_view_may_be_closed_again() -> None:
+    store = busy_store()
+    view, other = store.view(), store.view()
+
+    view.close()
+    view.close()
+
+    assert store.stats.views == 1
+    other.close()
+
+
+def test_deadlines_of_many_keys_are_found_by_walking_the_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = busy_store()
+    for name in ("web/c", "web/d", "a"):
+        store.apply(Put(name, ttl=10_000))
+    whole, digest = taken(store), store.digest()
+
+    monkeypatch.setattr(export, "SORTED_MAX", 1)
+    monkeypatch.setattr(export, "BATCH", 3)
+
+    assert taken(store) == whole
+    assert store.digest() == digest
+    assert taken(restored(whole)) == whole
 
 
 def test_an_answer_never_depends_on_a_snapshot_under_way() -> None:
@@ -417,6 +448,15 @@ def test_a_damaged_increment_leaves_its_base_as_it_was(seed: int) -> None:
             restored(bytes(damaged), base)
 
     assert taken(base) == before
+
+
+def test_an_increment_since_what_is_forgotten_is_refused() -> None:
+    store = busy_store()
+
+    with pytest.raises(CompactedRevision):
+        taken(store, store.floor - 1)
+
+    assert store.stats.views == 0
 
 
 def test_an_increment_since_the_future_is_a_mistake() -> None:
