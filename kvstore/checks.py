@@ -25,7 +25,7 @@ from kvstore.entry import (
 from kvstore.fields import choice_fault, key_fault, selection
 from kvstore.refusals import CheckFailed, Malformed, Refusal
 from kvstore.results import CheckOk
-from kvstore.state import Space
+from kvstore.state import Space, entry_of
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": eq,
@@ -65,7 +65,7 @@ def check(space: Space, command: Check) -> CheckOk | Refusal:
     record = state.tree.records.get(command.key)
     if _passes(record, command):
         return CheckOk(record)
-    return CheckFailed(command.key, state.entry(record))
+    return CheckFailed(command.key, entry_of(space, record))
 
 
 def _comparison_fault(command: Check) -> Refusal | None:
@@ -91,7 +91,7 @@ def _check_selection(space: Space, command: Check) -> CheckOk | Refusal:
     keys = state.tree.keys.between(*bounds)
     for key in keys:
         if not _passes(records[key], command):
-            return CheckFailed(key, state.entry(records[key]))
+            return CheckFailed(key, entry_of(space, records[key]))
     if not keys and not _passes(None, command):
         return CheckFailed(bounds[0], None)
     return CheckOk(None)

@@ -39,7 +39,7 @@ class Draft:
         self._before: dict[str, Record | None] = {}
         self._causes: dict[str, int] = {}
         self._forced: dict[str, None] = {}
-        self._rearmed: dict[str, None] = {}
+        self._rearmed: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
 
     @property
@@ -80,8 +80,16 @@ class Draft:
 
     def rearm(self, key: str, ttl: int) -> int:
         """Begin the ttl of a key anew when the draft is committed; return when it will end."""
-        self._rearmed[key] = None
-        return min(self._state.clock + ttl, INTEGER_MAX)
+        expires = min(self._state.clock + ttl, INTEGER_MAX)
+        self._rearmed[key] = expires
+        return expires
+
+    def expires(self, record: Record) -> int | None:
+        """Return when the key of a record that stands now will be deleted, None for never."""
+        bonds = record[BONDS]
+        if bonds is None or bonds[TTL] is None:
+            return None
+        return self._rearmed.get(record[KEY]) or self._state.expires(record)
 
     def put_sequence(self, directory: str, number: int) -> None:
         """Set the next number of a directory; 0 forgets it."""

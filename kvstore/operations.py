@@ -58,7 +58,7 @@ from kvstore.refusals import (
     VersionMismatch,
 )
 from kvstore.results import DeleteOk, LockOk, PutOk, TouchOk, UnlockOk
-from kvstore.state import Space, State
+from kvstore.state import Space, State, entry_of
 
 _COMMAND: Final = int(Cause.COMMAND)
 _LOCK: Final = int(Cause.LOCK)
@@ -71,7 +71,7 @@ def put(space: Space, command: Put) -> PutOk | Refusal:  # noqa: C901 (one path,
     state = space.state
     key, value, flags = command.key, command.value, command.flags
     old = state.tree.records.get(key) if type(key) is str else None
-    if (refusal := _put_refused(state, command, old)) is not None:
+    if (refusal := _put_refused(space, command, old)) is not None:
         return refusal
     before = bonds = None if old is None else old[BONDS]
     if command.owner is not KEEP or command.ttl is not KEEP:
@@ -124,7 +124,7 @@ def create(space: Space, command: Create) -> PutOk | Refusal:
     if refusal is not None or (refusal := state.denied("create", key)) is not None:
         return refusal
     if (old := state.tree.records.get(key)) is not None:
-        return Exists(make_entry(old, state.expires(old)))
+        return Exists(make_entry(old, space.expires(old)))
     result = _add(space, key, command.value, command.flags, bonds, _COMMAND)
     if command.sequence == "counter" and not isinstance(result, Refusal):
         space.put_sequence(directory_of(key, config.separator), number + 1)
@@ -143,7 +143,7 @@ def delete(space: Space, command: Delete) -> DeleteOk | Refusal:
     if type(command.want_previous) is not bool:
         return cast("Refusal", switch_fault("want_previous", command.want_previous))
     if command.cas is not None or command.if_version is not None:
-        refusal = _mismatch(state, key, old, command.cas, command.if_version)
+        refusal = _mismatch(space, key, old, command.cas, command.if_version)
         if refusal is not None and (old is not None or isinstance(refusal, Malformed)):
             return refusal
     if old is None:
@@ -259,9 +259,10 @@ def unlock(space: Space, command: Unlock) -> UnlockOk | Refusal:
 
 
 def _put_refused(  # noqa: PLR0911 (refusals)
-    state: State, command: Put, old: Record | None
+    space: Space, command: Put, old: Record | None
 ) -> Refusal | None:
     """Return why a key cannot be written so, None if it can."""
+    state = space.state
     if old is None and (refusal := key_fault(command.key, state.config)) is not None:
         return refusal
     if state.guarded and (refusal := state.denied("put", command.key)) is not None:
@@ -275,7 +276,7 @@ def _put_refused(  # noqa: PLR0911 (refusals)
         return NotFound(command.key)
     if command.cas is None and command.if_version is None:
         return None
-    return _mismatch(state, command.key, old, command.cas, command.if_version)
+    return _mismatch(space, command.key, old, command.cas, command.if_version)
 
 
 def _add(
@@ -308,16 +309,16 @@ def _rearm(space: Space, key: str, bonds: Bonds) -> int | None:
 
 
 def _mismatch(
-    state: State, key: str, old: Record | None, cas: int | None, version: int | None
+    space: Space, key: str, old: Record | None, cas: int | None, version: int | None
 ) -> Refusal | None:
     """Return why a write may not go on from what the key is, None if it may."""
     refusal = optional_fault("cas", cas) or optional_fault("if_version", version)
     if refusal is not None:
         return refusal
     if cas is not None and cas != (0 if old is None else old[MOD_REVISION]):
-        return CasMismatch(key, cas, state.entry(old))
+        return CasMismatch(key, cas, entry_of(space, old))
     if version is not None and version != (0 if old is None else old[VERSION]):
-        return VersionMismatch(key, version, state.entry(old))
+        return VersionMismatch(key, version, entry_of(space, old))
     return None
 
 

@@ -31,7 +31,7 @@ from kvstore.ordered import OrderedKeys
 from kvstore.quotas import key_size
 from kvstore.refusals import Compacted, Denied, Future, Malformed, Refusal
 from kvstore.results import CountOk, GetOk, KeysOk, RangeOk
-from kvstore.state import Space, State
+from kvstore.state import Space, State, expiries
 
 _SORTS: Final = {
     "version": itemgetter(VERSION),
@@ -62,7 +62,7 @@ def get(space: Space, command: Get) -> GetOk | Refusal:
     if revision is not None and not space.is_now(revision):
         return GetOk(space.past(key, revision), None, index, revision)
     record = state.tree.records.get(key)
-    expires = None if record is None else state.expires(record)
+    expires = None if record is None else space.expires(record)
     return GetOk(record, expires, index, state.index if revision is None else revision)
 
 
@@ -98,7 +98,7 @@ def range_(space: Space, command: Range) -> RangeOk | Refusal:
         state.index if revision is None else revision,
         source.filtered,
         _deleted(space, bounds, command.include_deleted_since, readable),
-        state.expiries(found) if source.is_now else (),
+        expiries(space, found) if source.is_now else (),
     )
 
 

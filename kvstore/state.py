@@ -50,6 +50,9 @@ class Space(Protocol):
     def rearm(self, key: str, ttl: int) -> int:
         """Begin the ttl of a key anew, and return when it ends."""
 
+    def expires(self, record: Record) -> int | None:
+        """Return when the key of a record that stands now will be deleted, None for never."""
+
     def put_sequence(self, directory: str, number: int) -> None:
         """Set the next number of a directory; 0 forgets it."""
 
@@ -269,22 +272,10 @@ class State:
 
     # --- entries
 
-    def entry(self, record: Record | None) -> Entry | None:
-        """Return the entry of a record that stands now."""
-        return None if record is None else make_entry(record, self.expires(record))
-
     def expires(self, record: Record) -> int | None:
         """Return when the key of a record that stands now will be deleted, None for never."""
         bonds = record[BONDS]
         return None if bonds is None else self.deadlines.table.get(record[KEY])
-
-    def expiries(self, records: Iterable[Record]) -> tuple[tuple[str, int], ...]:
-        """Return when those of some keys that have a ttl will be deleted."""
-        table = self.deadlines.table
-        if not table:
-            return ()
-        keys = (record[KEY] for record in records if record[BONDS] is not None)
-        return tuple((key, table[key]) for key in keys if key in table)
 
     def reconfigure(self, config: Config) -> None:
         """Replace the configuration."""
@@ -314,3 +305,14 @@ class State:
         history = self.tree.history
         history.cut()
         return self.tree.sweep() if history.freed < history.free_to else []
+
+
+def entry_of(space: Space, record: Record | None) -> Entry | None:
+    """Return the entry of a record that stands now."""
+    return None if record is None else make_entry(record, space.expires(record))
+
+
+def expiries(space: Space, records: Iterable[Record]) -> tuple[tuple[str, int], ...]:
+    """Return when those of some keys that have a ttl will be deleted."""
+    found = ((one[KEY], space.expires(one)) for one in records if one[BONDS] is not None)
+    return tuple((key, expires) for key, expires in found if expires is not None)

@@ -27,7 +27,7 @@ from kvstore.invariants import check_invariants
 from kvstore.refusals import Compacted, Future, Malformed, Refusal
 from kvstore.results import Applied, KeysOk, RangeOk, Result
 from kvstore.sessions import Session
-from kvstore.state import State
+from kvstore.state import State, expiries
 from kvstore.transactions import OPERATIONS, is_read_only, transact
 
 CommandT = TypeVar("CommandT")
@@ -483,8 +483,8 @@ class Store:
         high = prefix_end(prefix)
         records = tuple(map(tree.records.__getitem__, tree.keys.between(prefix, high)))
         index = tree.index_below(tree.directories.indexed(prefix))
-        expiries = state.expiries(records)
-        return RangeOk(records, len(records), None, False, index, state.index, False, (), expiries)
+        deadlines = expiries(state, records) if state.deadlines.table else ()
+        return RangeOk(records, len(records), None, False, index, state.index, False, (), deadlines)
 
     def _past(self, key: str, revision: int) -> Entry | None:
         self._check_revision(revision)

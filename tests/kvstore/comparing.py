@@ -3,9 +3,6 @@
 Records become entries: where a change stands in the history, and the number of a directory, are
 the store's own. The words of a `Malformed` are too. An index to wait with may be any that loses
 no change and is not in the future, so it is compared apart (`waiting_indexes`).
-
-In transactions, what reads and refusals tell of deadlines is left out: the store tells those of
-before. `test_reads_in_a_transaction_tell_the_deadlines_that_it_set` waits for that.
 """
 
 from __future__ import annotations
@@ -15,8 +12,8 @@ from typing import Any
 import attrs
 
 from kvstore.entry import make_entry
-from kvstore.refusals import Malformed, TxnFailed
-from kvstore.results import Applied, CountOk, GetOk, KeysOk, RangeOk, TxnOk
+from kvstore.refusals import Malformed
+from kvstore.results import Applied, CountOk, GetOk, KeysOk, RangeOk
 
 READS = (GetOk, RangeOk, CountOk, KeysOk)
 
@@ -51,21 +48,7 @@ def plain_field(name: str, value: Any) -> Any:
 def plain_applied(applied: Applied) -> Any:
     """Return what a command did; events in the order of keys."""
     events = sorted(map(plain, applied.events), key=repr)
-    result = plain(applied.result)
-    if isinstance(applied.result, TxnOk | TxnFailed):
-        result = without_deadlines(result)
-    return applied.index, applied.changed, result, events
-
-
-def without_deadlines(value: Any) -> Any:
-    """Return a plain value without the fields that tell deadlines."""
-    if not isinstance(value, tuple):
-        return value
-    return tuple(
-        without_deadlines(each)
-        for each in value
-        if not (isinstance(each, tuple) and each and each[0] in {"expires", "expiries"})
-    )
+    return applied.index, applied.changed, plain(applied.result), events
 
 
 def waiting_indexes(result: Any) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, note
 
 from kvstore.commands import Get, Put, SessionOpen, Txn
@@ -63,7 +62,6 @@ def test_the_store_is_the_naive_model_under_access_control(log: list[LogEntry]) 
     assert_same_log(log)
 
 
-@pytest.mark.xfail(reason="deadlines that a transaction sets show in its reads only afterwards")
 def test_reads_in_a_transaction_tell_the_deadlines_that_it_set() -> None:
     store = Store()
     store.apply(SessionOpen("s"), now=1_000)
