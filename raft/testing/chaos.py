@@ -37,6 +37,7 @@ from raft.testing.disk import Disk
 from raft.testing.host import Birth
 from raft.testing.invariants import InvariantBroken
 from raft.testing.mixes import Mix
+from raft.testing.wal_disk import WalDisk
 
 #: Election timeouts (upper ends) within which a healed cluster has one leader and one log.
 LIVENESS_TIMEOUTS = 20
@@ -87,7 +88,7 @@ class Chaos:
             fifo=mix.fifo,
             trace=False,
             wire=mix.wire,
-            make_disk=lambda _: Disk(mix.trailing),
+            make_disk=lambda rng: WalDisk(rng, mix.trailing) if mix.wal else Disk(mix.trailing),
             on_output=self._saw if tell else self._watch,
         )
         self._verbs = [name for name, weight in mix.weights.items() if weight > 0]
@@ -369,22 +370,46 @@ class Chaos:
         cluster.fifo = True
         cluster.conditions(latency=(0.001, 0.01), loss=0.0, duplication=0.0, reordering=0.0)
         cluster.poll_delay, cluster.sync = 0.0, (0.0, 0.01)
+        down = self._stay_down()
         for name in cluster.names:
             cluster.slow(name, 0.0)
             cluster.set_sync(name, None)
             if name in cluster.machines:
                 cluster.machines[name].fuse = 0
-            else:
+            elif name not in down:
                 cluster.restart(name)
             if cluster.is_paused(name):
                 cluster.resume(name)
             cluster.set_clock(name, 1.0)
 
+    def _stay_down(self) -> set[str]:
+        """Return who of those that are down never comes back: a quorum and a leader must."""
+        cluster = self.cluster
+        down = [name for name in cluster.names if name not in cluster.machines]
+        if self._rng.random() < 0.5:
+            return set()
+        staying: set[str] = set()
+        for name in down:
+            if self._can_spare({*staying, name}):
+                staying.add(name)
+        return staying
+
+    def _can_spare(self, names: set[str]) -> bool:
+        """Return whether every configuration that may be in force has a quorum without these."""
+        assert self.cluster.invariants is not None
+        for configuration in self.cluster.invariants.configurations():
+            for half in (configuration.voters, configuration.voters_outgoing):
+                rest = [each for each in half if each not in names]
+                electable = any(each not in configuration.witnesses for each in rest)
+                if half and (2 * len(rest) <= len(half) or not electable):
+                    return False
+        return True
+
     def _check_liveness(self) -> None:
         """Check that the healed cluster works, and everything that was asked has its outcome."""
         cluster, config = self.cluster, self.mix.config
         timeout = config.election_timeout_limit
-        for name in cluster.names:  # As a driver would that saw its connections break and come.
+        for name in cluster.machines:  # As a driver that saw connections break and come would.
             cluster.call(name, "wake")
         if not cluster.run_until(cluster.agreed, LIVENESS_TIMEOUTS * timeout, every=0.2):
             raise InvariantBroken("liveness", f"no agreement: {self._standing()}")
@@ -401,7 +426,7 @@ class Chaos:
         lives = [(name, host.life) for name, host in cluster.machines.items()]
         stuck = [f"{each}" for each in sorted(self._forwards) if each[:2] in lives]
         assert cluster.invariants is not None
-        stuck += [f"{each}" for each in cluster.invariants.open_reads()]
+        stuck += [f"{each}" for each in cluster.invariants.open_reads(cluster.machines)]
         if stuck:
             raise InvariantBroken("liveness", f"no outcome: {stuck}")
         pairs = len(cluster.machines) ** 2

@@ -21,6 +21,7 @@ from raft.membership import Configuration
 from raft.outputs import (
     EntriesCommitted,
     Persist,
+    ProposalsLost,
     ReadFailed,
     ReadReady,
     Role,
@@ -459,9 +460,7 @@ class Cluster(Network):
     def _check(self, host: Host) -> None:
         """Check the invariants that concern one machine."""
         assert self.invariants is not None
-        due = host.next_timeout()
-        late = self.now - due if due is not None else 0.0
-        self.invariants.stepped(host.name, host.life, self.view(host.machine), late - 1e-6)
+        self.invariants.stepped(host.name, host.life, self.view(host.machine), is_late=host.is_late)
 
     # --- disks
 
@@ -500,6 +499,8 @@ class Cluster(Network):
             self._apply(host, event)
         elif kind is SnapshotInstalled:
             self._install(host, event)
+        elif kind is ProposalsLost and checks is not None:
+            checks.lost(host.name, event.ids)
         elif kind is ReadReady and checks is not None:
             checks.read_ended(host.name, event.read, event.index)
         elif kind is ReadFailed and checks is not None:

@@ -120,6 +120,7 @@ class Host:
         is_over: Whether it crashed: nothing comes out of it any more.
         is_busy: Whether its outputs are fetched later.
         is_writing: Whether its disk syncs.
+        is_late: Whether its machine did what was due and is still due.
         fuse: After so many more outputs it crashes; 0 is never.
     """
 
@@ -129,6 +130,7 @@ class Host:
         "clock",
         "fuse",
         "is_busy",
+        "is_late",
         "is_over",
         "is_writing",
         "life",
@@ -145,7 +147,7 @@ class Host:
         self.application = application
         self.applied = 0
         self.clock = clock
-        self.is_over = self.is_busy = self.is_writing = False
+        self.is_over = self.is_busy = self.is_writing = self.is_late = False
         self.fuse = 0
 
     def poll(self) -> Any:
@@ -164,6 +166,8 @@ class Host:
         if due is not None and due > local and self.clock.shared(due) <= now:
             local = due  # The conversion there and back lost a bit.
         self.machine.handle_timeout(local)
+        due = self.machine.next_timeout()
+        self.is_late = due is not None and due <= local
 
     def receive(self, message: Any, now: float) -> None:
         """Hand over a message."""

@@ -14,10 +14,11 @@ Source: Raft paper figure 3; dissertation 3.6.3 (safety), 4 (membership), 6.4 (r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 from typing import Any, TypeAlias
 
-from raft.entries import CONFIGURATION_SIZE, NO_ENTRIES, Entries, Entry, EntryKind
+from raft.entries import CONFIGURATION_SIZE, NO_ENTRIES, Entries, Entry, EntryKind, LogIds
 from raft.membership import Configuration
 from raft.messages import (
     AppendEntriesResponse,
@@ -104,10 +105,11 @@ class Invariants:
     | `monotonic` | term, commit and applied index never fall, nor the term in a crash |
     | `committed-is-durable` | what is committed is on the disks of a quorum, and of this term |
     | `configuration-safety` | one change at a time; old and new quorums always share a server |
+    | `outcomes` | what was said to be lost is never committed |
     | `reads` | a read shows all that any client knew of when it began |
     | `progress` | a leader never believes that a follower has more than it has on disk |
     | `outbox` | what a message claims is durable when it leaves |
-    | `busy` | after an input no deadline lies in the past |
+    | `busy` | after a timeout the next deadline is later |
     | `bounded` | no step puts out without end |
     """
 
@@ -124,6 +126,7 @@ class Invariants:
         self._entries: dict[tuple[int, int], _Known] = {}
         self._snapshots: dict[int, bytes] = {}
         self._digests: dict[int, int] = {}
+        self._lost: set[tuple[int, int]] = set()
         self._lives: dict[str, _Life] = {}
         self._witnesses: set[str] = set()
         self._intersecting: dict[tuple[Configuration, Configuration], bool] = {}
@@ -355,6 +358,14 @@ class Invariants:
         self._check_snapshot(name, snapshot)
         life.applied = snapshot.index
 
+    def configurations(self) -> list[Configuration]:
+        """Return every configuration that is in force somewhere, or may come into force yet."""
+        changes = {at: known[3] for at, known in self._entries.items() if known[3] is not None}
+        committed = [index for index, term in changes if self.committed.get(index) == term]
+        newest = max(committed, default=0)
+        found = [life.configuration for life in self._lives.values()]
+        return found + [each for (index, _), each in changes.items() if index >= newest]
+
     def digested(self, name: str, index: int, digest: int) -> None:
         """Compare an application's state with others' at the same index.
 
@@ -363,6 +374,17 @@ class Invariants:
         """
         if self._digests.setdefault(index, digest) != digest:
             raise InvariantBroken("state-machine-safety", f"{name}'s state differs at {index}")
+
+    def lost(self, name: str, ids: LogIds) -> None:
+        """Note proposals of which a server said that they never take effect.
+
+        Raises:
+            InvariantBroken: They did.
+        """
+        for index in range(ids.first, ids.last + 1):
+            if self.committed.get(index) == ids.term:
+                raise InvariantBroken("outcomes", f"{name} gave up {ids.term}/{index}")
+            self._lost.add((index, ids.term))
 
     # --- reads
 
@@ -390,27 +412,27 @@ class Invariants:
             raise InvariantBroken("reads", f"{name} has applied {life.applied}, reads at {index}")
         self._known = max(self._known, index)
 
-    def open_reads(self) -> list[tuple[str, int]]:
-        """Return the reads of present lives that have no answer."""
-        return [(name, read) for name, life in self._lives.items() for read in life.floors]
+    def open_reads(self, names: Iterable[str]) -> list[tuple[str, int]]:
+        """Return the reads of these servers' present lives that have no answer."""
+        return [(name, read) for name in names for read in self._lives[name].floors]
 
     # --- steps
 
-    def stepped(self, name: str, life_number: int, machine: Any, late: float) -> None:
+    def stepped(self, name: str, life_number: int, machine: Any, *, is_late: bool) -> None:
         """Check one machine after one of its inputs.
 
         Args:
             name: Whose.
             life_number: Of its present life.
             machine: The machine.
-            late: Seconds by which its deadline lies in the past.
+            is_late: Whether it did what was due and is still due.
 
         Raises:
             InvariantBroken: It breaks a rule.
         """
         life = self._lives[name]
-        if late > 0:
-            raise InvariantBroken("busy", f"{name}'s deadline is {late} seconds ago")
+        if is_late:
+            raise InvariantBroken("busy", f"{name} is still due after its timeout")
         if life.outputs > OUTPUTS_MAX:
             raise InvariantBroken("bounded", f"{life.outputs} outputs of {name} in one step")
         life.outputs = 0
@@ -461,7 +483,9 @@ class Invariants:
         term = machine.term_at(commit)
         if commit > self.commit:
             for index in range(self.commit + 1, commit + 1):
-                self.committed[index] = machine.term_at(index)
+                at = self.committed[index] = machine.term_at(index)
+                if (index, at) in self._lost:
+                    raise InvariantBroken("outcomes", f"{at}/{index} was said to be lost")
             self.commit = self._commits[machine.term] = commit
             self._check_durable(name, life, machine, led=led)
         elif term is not None and term != self.committed[commit]:

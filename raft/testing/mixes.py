@@ -74,6 +74,7 @@ class Mix:
         rates: Least and greatest rate of clocks.
         trailing: Entries that disks keep behind snapshots.
         wire: Whether messages go through the codec.
+        wal: Whether disks hold the bytes of `raft.wal`.
         weights: How often each thing is done, relative to the rest.
     """
 
@@ -94,6 +95,7 @@ class Mix:
     rates: tuple[float, float]
     trailing: int
     wire: bool
+    wal: bool
     weights: dict[str, float] = field(repr=False)
 
     @classmethod
@@ -132,6 +134,7 @@ class Mix:
             rates=(1 - drift, 1 + drift * (1 - drift)),
             trailing=rng.choice((0, 2, 100)),
             wire=rng.random() < 0.1,
+            wal=rng.random() < 0.1,
             weights=weights,
         )
 
