@@ -142,13 +142,12 @@ class Durability:
     def send_when_durable(self, message: Message) -> None:
         """Queue a message as soon as everything that is new now is durable.
 
-        One to ourselves is delivered then: our own vote counts no earlier than others'.
+        One to ourselves, our vote in a term that just began, is delivered then: it counts no
+        earlier than others'.
         """
         seq = self._seq + self._dirty
         if seq > self._confirmed:
             self._gate.append((seq, message))
-        elif message.to == self._core.id:
-            self._deliver(message)
         else:
             self._core.send(message)
 

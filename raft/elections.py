@@ -278,7 +278,7 @@ class Elections:
                 self._ask(Cause.PRE_VOTE_WON)
             case VoteResult.LOST:
                 self._lose()
-            case VoteResult.PENDING:
+            case _:
                 pass
 
     def on_vote_response(self, message: RequestVoteResponse) -> None:
@@ -291,7 +291,7 @@ class Elections:
                 self._become_leader()
             case VoteResult.LOST:
                 self._lose()
-            case VoteResult.PENDING:
+            case _:
                 pass
 
     def _count(self, message: RequestVoteResponse | RequestPreVoteResponse) -> VoteResult:

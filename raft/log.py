@@ -175,15 +175,15 @@ class Log:
         """Append entries that follow the last one."""
         assert entries.first_index == self.last_index + 1
         runs = entries.runs
-        if self._runs and runs[0][1] == self.last_term:
-            runs = runs[1:]
-        self._runs.extend(runs)
+        if not self._runs or runs[-1][1] != self.last_term:
+            joins = self._runs and runs[0][1] == self.last_term
+            self._runs.extend(runs[1:] if joins else runs)
+            self.last_term = runs[-1][1]
         if entries.marks:
             self._marks.extend(entries.marks)
             self.last_mark = entries.marks[-1][0]
         self._payloads.extend(entries.payloads)
         self.last_index += len(entries.payloads)
-        self.last_term = self._runs[-1][1]
         self._memo = entries
 
     def truncate(self, index: int) -> None:

@@ -152,7 +152,7 @@ class Replication:
         if index > core.commit and core.log.term_at(index) == core.term:
             self._applying.commit(index)
             for peer in self.peers.values():
-                if peer.sent_commit < peer.match and not peer.queued:
+                if peer.sent_commit < peer.match:
                     self.nudge(peer)
 
     # --- sending
@@ -318,7 +318,9 @@ class Replication:
         if peer.gone:
             return
         last = core.log.last_index
-        if peer.next <= last or (peer.sent_commit < core.commit and peer.sent_commit < peer.match):
+        if not peer.queued and (
+            peer.next <= last or (peer.sent_commit < core.commit and peer.sent_commit < peer.match)
+        ):
             self.nudge(peer)
         if peer.match == last:
             self._caught_up(peer)
