@@ -64,8 +64,9 @@ class Following:
             else:
                 self._merge(message)
         # Not our last index: what we have behind the new entries may not be the leader's.
-        if message.commit > core.commit:
-            self._applying.commit(min(message.commit, last_new))
+        commit = min(message.commit, last_new)
+        if commit > core.commit:
+            self._applying.commit(commit)
         self._durability.acknowledge(message.source, last_new)
 
     def _is_sound(self, message: AppendEntries) -> bool:
