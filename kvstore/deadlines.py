@@ -40,9 +40,6 @@ class Deadlines:
         """Set or move a deadline to a time. Complexity: O(log n), amortised."""
         self.table.assign(name, deadline)
         heappush(self._heap, (deadline, name))
-        if len(self._heap) > 2 * len(self.table) + 64:
-            self._heap = [(deadline, name) for name, deadline in self.table.items()]
-            heapify(self._heap)
         self._settle()
 
     def disarm(self, name: str) -> None:
@@ -67,6 +64,9 @@ class Deadlines:
         return list(found)
 
     def _settle(self) -> None:
+        if len(self._heap) > 2 * len(self.table) + 64:
+            self._heap = [(deadline, name) for name, deadline in self.table.items()]
+            heapify(self._heap)
         heap, get = self._heap, self.table.get
         while heap and get(heap[0][1]) != heap[0][0]:
             heappop(heap)
