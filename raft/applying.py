@@ -52,12 +52,11 @@ class Applying:
         self._render: Callable[[list[int]], EntriesCommitted] = self._render_batch
 
     def commit(self, index: int) -> None:
-        """Note that everything up to `index`, which must be in the log, is committed."""
+        """Note that everything up to `index`, which is news and in the log, is committed."""
         core = self._core
-        if index > core.commit:
-            assert index <= core.log.last_index
-            core.commit = index
-            self.apply()
+        assert core.commit < index <= core.log.last_index
+        core.commit = index
+        self.apply()
 
     def apply(self) -> None:
         """Hand out what is committed and durable."""

@@ -203,9 +203,8 @@ class Leader:
             if min(peer.match, core.commit) > peer.sent_commit:
                 core.send(self.replication.heartbeat(peer, 0))
         heirs = [p for p in peers if core.configuration.is_electable(p.id)]
-        if heirs:
-            heir = max(heirs, key=lambda peer: peer.match)
-            core.send(TimeoutNow(heir.id, core.id, core.term))
+        heir = max(heirs, key=lambda peer: peer.match)
+        core.send(TimeoutNow(heir.id, core.id, core.term))
         self._step_down(Cause.REMOVED)
 
     # --- heartbeats and what their answers prove

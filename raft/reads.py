@@ -114,8 +114,9 @@ class Reads:
         """Return the request to the leader, which from now on no read can join."""
         core, number = self._core, self._joinable
         self._joinable = None
-        if number is None or core.leader is None:
-            return None
+        if number is None:
+            return None  # The leader changed, or all have expired.
+        assert core.leader is not None
         return SendMessage(ReadIndex(core.leader, core.id, 0, number))
 
     def _finish(self, number: int) -> bool:
@@ -129,9 +130,9 @@ class Reads:
 
     def _fail(self, number: int, reason: ReadFailure) -> None:
         """Tell that a read has no answer."""
-        if self._finish(number):
-            self._core.stats.reads_failed += 1
-            self._core.emit(ReadFailed(number, reason, self._core.leader))
+        self._finish(number)
+        self._core.stats.reads_failed += 1
+        self._core.emit(ReadFailed(number, reason, self._core.leader))
 
     def on_applied(self) -> None:
         """Let reads go on whose index is applied now, and ask what waited for our own term."""
@@ -184,7 +185,8 @@ class Reads:
                 return
             del self._asked[request]
             numbers = [number for number in numbers if number in self.pending]
-            if numbers and core.leader is not None:
+            if numbers:
+                assert core.leader is not None
                 self._asked[request] = core.now, numbers
                 core.send(ReadIndex(core.leader, core.id, 0, request))
 

@@ -157,9 +157,9 @@ class Server:
             UnknownSequence: It was never handed out.
         """
         core = self.core
-        snapshot = self.durability.confirm(seq)
         if now > core.now:
             self.clock(now)
+        snapshot = self.durability.confirm(seq)
         if snapshot is not None:
             self.applying.installed(snapshot)
         if self.leader is not None and self.durability.index > core.commit:
@@ -386,5 +386,5 @@ class Server:
             return
         core.leader_heard_at = core.now
         self.elections.rearm()
-        if core.leader is not None:
-            core.send(HeartbeatResponse(core.leader, core.id, core.term))
+        assert core.leader is not None, "a follower sleeps only if its leader told it to"
+        core.send(HeartbeatResponse(core.leader, core.id, core.term))

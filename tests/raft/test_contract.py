@@ -73,11 +73,15 @@ class Driven(Raft):
         return output
 
     def written(self, now: float) -> None:
-        while (output := self._fetch()) is not None:
-            self.fetched.append(output)
         self.unreachable("nobody", now)  # So that the time counts in any case.
-        if self.seq:
-            self.persisted(self.seq, now)
+        reported = -1
+        while reported < self.seq:
+            while (output := self._fetch()) is not None:
+                self.fetched.append(output)
+            if reported := self.seq:
+                self.persisted(self.seq, now)
+            while (output := self._fetch()) is not None:
+                self.fetched.append(output)
 
     def poll(self) -> Output | None:
         return self.fetched.popleft() if self.fetched else self._fetch()

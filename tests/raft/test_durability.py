@@ -214,6 +214,21 @@ def test_what_was_truncated_since_is_not_acknowledged() -> None:
     assert [message.term for message in of(AppendEntriesResponse, sent(outputs))] == [3]
 
 
+def test_a_refusal_between_two_acknowledgements_keeps_them_apart() -> None:
+    server = machine("a", config=PLAIN)
+    server.receive(append(1, prev=(1, 1), term=1), 0.0)
+    server.receive(append(1, prev=(7, 1), term=1), 0.0)
+    server.receive(append(1, prev=(2, 1), term=1), 0.0)
+
+    found = of(AppendEntriesResponse, sent(persist_all(server)))
+
+    assert [(message.rejected, message.index) for message in found] == [
+        (False, 2),
+        (True, 7),
+        (False, 3),
+    ]
+
+
 def test_writes_beyond_the_limit_join_the_next_one() -> None:
     server = machine("a", config=Config(pre_vote=False, check_quorum=False, persists_max=2))
     writes = []

@@ -398,6 +398,21 @@ def test_a_candidate_learns_what_is_committed_from_answers(granted: bool) -> Non
     assert server.commit_index == 3
 
 
+def test_a_candidate_that_learns_of_its_removal_gives_up() -> None:
+    server = machine("a")
+    gone = Entry(1, 2, b"", EntryKind.CONFIGURATION, Configuration(voters=("b", "c")))
+    server.receive(AppendEntries("a", "b", 1, 1, 1, Entries.of([gone])), 0.0)
+    persist_all(server)
+    server.campaign(0.0)
+    drain(server)
+
+    server.receive(RequestPreVoteResponse("a", "b", 2, True, commit=2, commit_term=1), 0.0)
+
+    changed = of(RoleChanged, drain(server))
+    assert [(each.role, each.cause) for each in changed] == [(Role.FOLLOWER, Cause.REMOVED)]
+    assert server.next_timeout() is None
+
+
 @pytest.mark.parametrize("kind", [RequestVote, RequestPreVote])
 def test_a_voter_learns_what_is_committed_from_a_candidate_that_it_refuses(kind: type) -> None:
     server = machine("a", terms=[1, 1, 1], config=PLAIN)

@@ -197,6 +197,41 @@ def test_a_log_that_is_shorter_than_its_commit_index_is_noticed_at_the_start() -
     assert servers["c"].status().regressed
 
 
+def test_it_is_told_once_what_is_lost() -> None:
+    servers = forgetful()
+    for _ in range(2):
+        servers["c"].receive(Heartbeat("c", "a", 2, 4, 4), servers.now)
+    servers.pump("c")
+
+    assert len(of(LogRegression, servers.events["c"])) == 1
+
+
+def test_proposals_of_two_terms_are_lost_where_they_were_replaced() -> None:
+    servers = Servers(*THREE, config=PLAIN)
+    servers.elect("a")
+    servers.isolate("a")
+    servers["a"].propose(b"first", servers.now)
+    servers["a"].step_down(servers.now)
+    for machine_ in ("b", "c"):
+        servers.cut.discard(("a", machine_))
+        servers.cut.discard((machine_, "a"))
+    servers["a"].campaign(servers.now)
+    servers.deliver(keep=lambda m: not isinstance(m, (AppendEntries, AppendEntriesResponse)))
+    servers["a"].propose(b"second", servers.now)
+    servers.pump()
+    servers.network.clear()
+    last = servers["a"].last_index
+
+    new = entries(9, first=last)
+    servers["a"].receive(AppendEntries("a", "b", 9, last - 1, 3, new), servers.now)
+    servers.pump("a")
+
+    assert servers.event("a", ProposalsLost).ids == LogIds(3, last, last)
+    servers["a"].receive(AppendEntries("a", "b", 9, 2, 2, entries(9, first=3)), servers.now)
+    servers.pump("a")
+    assert servers.event("a", ProposalsLost).ids == LogIds(2, 3, 3)
+
+
 def test_entries_that_are_the_same_are_not_written_again() -> None:
     server = machine("a", terms=[1, 1])
 

@@ -297,6 +297,36 @@ def test_a_demoted_voter_becomes_a_learner_without_loss_of_availability() -> Non
     assert servers.applied["c"][-1][1] == b"x"
 
 
+def test_a_leader_that_is_being_removed_counts_only_in_the_old_half() -> None:
+    servers = led()
+    servers["a"].change(Change([RemoveMember("a")], Transition.EXPLICIT), servers.now)
+    servers.deliver()
+    servers.advance(5.0)
+    assert servers.leaders() == ["a"]
+    before = servers["a"].commit_index
+
+    servers.isolate("c")
+    servers["a"].propose(b"x", servers.now)
+    servers.deliver()
+
+    assert servers["a"].commit_index == before
+
+
+def test_a_removed_member_that_refuses_entries_is_told_nothing() -> None:
+    servers = led()
+    servers.slow.add("c")
+    servers["a"].change([RemoveMember("c")], servers.now)
+    servers.deliver()
+    servers["a"].receive(AppendEntriesResponse("a", "c", 2, True, 2), servers.now)
+    servers["a"].receive(HeartbeatResponse("a", "c", 2, 0), servers.now)
+    assert sent(drain(servers["a"])) == []
+
+    servers["a"].receive(AppendEntriesResponse("a", "c", 2, False, 3), servers.now)
+
+    assert [message.to for message in sent(drain(servers["a"]))] == ["c"]
+    servers.check()
+
+
 def test_a_smaller_quorum_commits_what_was_waiting() -> None:
     servers = led("a", "b")
     servers["a"].change([RemoveMember("b")], servers.now)
@@ -541,6 +571,15 @@ def test_a_sleeping_group_has_no_timers_and_sends_nothing() -> None:
     servers.advance(1000.0)
     assert servers.leaders() == ["a"]
     assert servers["a"].quiesce(servers.now)
+
+
+def test_a_late_timeout_does_not_wake_a_group() -> None:
+    servers = asleep()
+
+    for server in servers.machines.values():
+        server.handle_timeout(servers.now + 100.0)
+
+    assert all(server.status().quiescent for server in servers.machines.values())
 
 
 def test_a_proposal_wakes_the_group() -> None:

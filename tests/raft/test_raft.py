@@ -159,6 +159,23 @@ def test_what_was_handed_out_is_not_lost_by_compaction() -> None:
     assert [list(o.commands()) for o in of(EntriesCommitted, outputs)] == [[(3, b"x")]]
 
 
+def test_batches_on_either_side_of_a_change_survive_compaction() -> None:
+    servers = Servers("a", config=Config(trailing_entries=0))
+    servers.elect("a")
+    servers["a"].propose(b"x", servers.now)
+    servers["a"].change([AddLearner("b")], servers.now)
+    servers["a"].propose(b"y", servers.now)
+    [persist] = of(Persist, drain(servers["a"]))
+    servers["a"].persisted(persist.seq, servers.now)
+
+    servers["a"].compact(5, b"state", servers.now)
+    outputs = drain(servers["a"])
+
+    told = [o for o in outputs if isinstance(o, (EntriesCommitted, ConfigurationChanged))]
+    assert [type(o) for o in told] == [EntriesCommitted, ConfigurationChanged, EntriesCommitted]
+    assert [e.index for o in of(EntriesCommitted, told) for e in o.entries] == [3, 4, 5]
+
+
 def test_only_what_was_handed_out_can_be_compacted_and_only_forward() -> None:
     server = applied_to(9)
     server.compact(7, b"state", 0.0)
@@ -297,6 +314,12 @@ def test_a_server_begins_at_a_time_that_can_be(now: float) -> None:
 
 
 def test_no_time_is_beyond_the_range_of_deadlines() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 2), 0.0)
+    drain(server)
+    with pytest.raises(ValueError, match="time"):
+        server.persisted(1, float("inf"))
+    server.persisted(1, 0.0)
     with pytest.raises(ValueError, match="time"):
         machine("a").handle_timeout(float("inf"))
 
@@ -307,6 +330,8 @@ def test_a_payload_beyond_the_limit_is_dropped() -> None:
 
     with pytest.raises(ProposalDropped):
         servers["a"].propose(b"four", servers.now)
+    with pytest.raises(ProposalDropped):
+        servers["a"].propose_many([b"one", b"four"], servers.now)
 
 
 def test_an_id_must_be_one() -> None:

@@ -328,6 +328,48 @@ def test_too_many_reads_are_refused() -> None:
         server.read(0.0)
 
 
+def test_a_leaders_read_that_expired_gets_no_late_answer() -> None:
+    servers = led(config=Config(check_quorum=False, pre_vote=False))
+    servers.isolate("a")
+    read = servers["a"].read(servers.now)
+    servers["a"].read(servers.now + 1.0)
+    servers.advance(2.1)
+    assert servers.event("a", ReadFailed).read == read
+
+    servers.heal()
+    servers.advance(0.3)
+
+    assert read not in {ready.read for ready in of(ReadReady, servers.events["a"])}
+
+
+def test_a_question_about_reads_that_expired_is_not_asked_again() -> None:
+    servers = led(configs={"b": Config(read_timeout=0.2)})
+    servers["b"].read(servers.now)
+    servers.deliver(keep=lambda m: not isinstance(m, ReadIndex))
+    servers["b"].handle_timeout(servers.now + 0.15)
+    late = servers["b"].read(servers.now)
+    servers.pump("b")
+    servers.network.clear()
+    servers.now += 0.25
+    servers["b"].handle_timeout(servers.now)
+    assert servers["b"].next_timeout() is not None
+
+    servers["b"].receive(Heartbeat("b", "a", servers["b"].term, 0, 0, 9), servers.now + 0.5)
+    servers.pump("b")
+
+    assert [message.to for message in of(ReadIndex, servers.network)] in ([], ["a"])
+    assert late is not None
+
+
+def test_a_question_that_nobody_waits_for_is_not_sent() -> None:
+    servers = led()
+    servers["b"].read(servers.now)
+
+    servers["b"].handle_timeout(servers.now + 2.5)
+
+    assert of(ReadIndex, sent(drain(servers["b"]))) == []
+
+
 # --- leases
 
 
