@@ -221,6 +221,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
     "raft.testing": (
         "Application",
         "Birth",
+        "Chaos",
         "Clock",
         "Cluster",
         "Disk",
@@ -228,7 +229,9 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "InvariantBroken",
         "Invariants",
         "Journal",
+        "Mix",
         "Network",
+        "WalDisk",
         "describe",
         "make_raft",
     ),

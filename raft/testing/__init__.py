@@ -14,6 +14,8 @@ seed is the same run. Any machine that obeys the contract can be run, composites
     run(seconds) / run_until(condition, within)
     machine(name) / application(name) / leader / committed(log_id) / agreed() / trace / digest()
 
+`Chaos(seed).play()` draws all of this, heals the cluster and looks whether it lives.
+
 >>> cluster = Cluster(seed=1)
 >>> names = cluster.start(3)
 >>> leader = cluster.elect()
@@ -25,16 +27,20 @@ True
 
 from __future__ import annotations
 
+from raft.testing.chaos import Chaos
 from raft.testing.cluster import Cluster, make_raft
 from raft.testing.describe import describe
 from raft.testing.disk import Disk
 from raft.testing.host import Application, Birth, Clock, Host, Journal
 from raft.testing.invariants import InvariantBroken, Invariants
+from raft.testing.mixes import Mix
 from raft.testing.network import Network
+from raft.testing.wal_disk import WalDisk
 
 __all__ = [
     "Application",
     "Birth",
+    "Chaos",
     "Clock",
     "Cluster",
     "Disk",
@@ -42,7 +48,9 @@ __all__ = [
     "InvariantBroken",
     "Invariants",
     "Journal",
+    "Mix",
     "Network",
+    "WalDisk",
     "describe",
     "make_raft",
 ]

@@ -370,7 +370,9 @@ class Chaos:
         cluster.fifo = True
         cluster.conditions(latency=(0.001, 0.01), loss=0.0, duplication=0.0, reordering=0.0)
         cluster.poll_delay, cluster.sync = 0.0, (0.0, 0.01)
-        down = self._stay_down()
+        down = {*self._removed(), *self._dead()}
+        for name in down & cluster.machines.keys():
+            cluster.crash(name)
         for name in cluster.names:
             cluster.slow(name, 0.0)
             cluster.set_sync(name, None)
@@ -382,22 +384,33 @@ class Chaos:
                 cluster.resume(name)
             cluster.set_clock(name, 1.0)
 
-    def _stay_down(self) -> set[str]:
+    def _removed(self) -> list[str]:
+        """Return who has to be shut down because the cluster has removed it.
+
+        Servers that were removed and did not hear of it campaign for ever; those that do not
+        watch their leader's quorum believe them (dissertation 4.2.3).
+        """
+        if self.mix.config.check_quorum:
+            return []
+        assert self.cluster.invariants is not None
+        configurations = self.cluster.invariants.configurations()
+        members = {name for each in configurations for name in each.members}
+        return [name for name in self.cluster.names if name not in members]
+
+    def _dead(self) -> set[str]:
         """Return who of those that are down never comes back: a quorum and a leader must."""
-        cluster = self.cluster
-        down = [name for name in cluster.names if name not in cluster.machines]
+        dead: set[str] = set()
         if self._rng.random() < 0.5:
-            return set()
-        staying: set[str] = set()
-        for name in down:
-            if self._can_spare({*staying, name}):
-                staying.add(name)
-        return staying
+            for name in self.cluster.names:
+                if name not in self.cluster.machines and self._can_spare({*dead, name}):
+                    dead.add(name)
+        return dead
 
     def _can_spare(self, names: set[str]) -> bool:
         """Return whether every configuration that may be in force has a quorum without these."""
-        assert self.cluster.invariants is not None
-        for configuration in self.cluster.invariants.configurations():
+        invariants = self.cluster.invariants
+        assert invariants is not None
+        for configuration in invariants.configurations() + invariants.in_force():
             for half in (configuration.voters, configuration.voters_outgoing):
                 rest = [each for each in half if each not in names]
                 electable = any(each not in configuration.witnesses for each in rest)

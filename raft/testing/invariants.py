@@ -359,12 +359,19 @@ class Invariants:
         life.applied = snapshot.index
 
     def configurations(self) -> list[Configuration]:
-        """Return every configuration that is in force somewhere, or may come into force yet."""
+        """Return the newest committed configuration, and all that may come behind it yet."""
         changes = {at: known[3] for at, known in self._entries.items() if known[3] is not None}
         committed = [index for index, term in changes if self.committed.get(index) == term]
         newest = max(committed, default=0)
-        found = [life.configuration for life in self._lives.values()]
-        return found + [each for (index, _), each in changes.items() if index >= newest]
+        return [
+            each
+            for (index, term), each in changes.items()
+            if index > newest or (index == newest and self.committed[index] == term)
+        ]
+
+    def in_force(self) -> list[Configuration]:
+        """Return the configurations that are in force somewhere, or were when a server crashed."""
+        return [life.configuration for life in self._lives.values()]
 
     def digested(self, name: str, index: int, digest: int) -> None:
         """Compare an application's state with others' at the same index.

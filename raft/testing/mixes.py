@@ -104,7 +104,7 @@ class Mix:
         theme = theme or rng.choice(sorted(THEMES))
         tiny = theme == "tiny"
         config = draw_config(rng, tiny=tiny, leases=theme == "readers")
-        scale = rng.choice((0.01, 0.05, 0.1, 0.3))
+        scale = rng.choice((0.005, 0.02, 0.05, 0.2))
         slow_disks = theme == "disks" or rng.random() < 0.2
         voters = 3 if tiny else rng.choice((1, 2, 3, 3, 3, 4, 5, 5))
         # Leases are sound within the drift that is allowed for; all else at any rate.
@@ -130,7 +130,7 @@ class Mix:
             duplication=rng.choice((0.0, 0.05, 0.2)),
             reordering=rng.choice((0.0, 0.05, 0.3)),
             aim=0.9 if theme in ("leaders", "readers") else rng.choice((0.2, 0.5)),
-            pace=rng.choice((0.02, 0.05, 0.2)),
+            pace=0.2 if theme == "leaders" else rng.choice((0.03, 0.1, 0.3)),
             rates=(1 - drift, 1 + drift * (1 - drift)),
             trailing=rng.choice((0, 2, 100)),
             wire=rng.random() < 0.1,
