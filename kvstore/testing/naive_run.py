@@ -114,10 +114,10 @@ class Run:
             if has > had and has > limit:
                 raise Refused(TooLarge("session", has, limit))
         for prefix, limits in sorted(self.state.quotas.items()):
-            both = zip(before.usage(prefix), self.state.usage(prefix), strict=True)
-            for what, (used, uses), most in zip(("keys", "bytes"), both, limits, strict=True):
-                if most is not None and uses > used and uses > most:
-                    raise Refused(QuotaExceeded(prefix, what, most, uses))
+            usage = self.state.usage(prefix)
+            for what, used, most in zip(("keys", "bytes"), usage, limits, strict=True):
+                if most is not None and used > most:
+                    raise Refused(QuotaExceeded(prefix, what, most, used))
 
     # --- changes
 

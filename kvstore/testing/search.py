@@ -13,8 +13,7 @@ How a configuration (what is linearized so far, and the state after it) is writt
 
 What is never tried twice (Lowe's memory), and what need not be tried at all:
 - a configuration that was seen before, or one that differs from it only in having spent more
-  operations that never returned;
-- an operation that never returned and would change nothing;
+  operations that never returned: so what would change nothing is not spent at all;
 - the later of two equal operations that never returned, while the earlier is to be had;
 - anything else, while a pure operation (`Model.is_pure`) is legal: it is in nobody's way, so it
   goes first. What is left out by this rule is a sequence without it, which can be had from one
@@ -40,6 +39,9 @@ _NOTHING_ELSE: Final = 1 << 60
 
 # base, mask, pending and state, as above.
 _Configuration: TypeAlias = tuple[int, int, int, Any]
+
+# An operation and the configuration after it.
+_Choice: TypeAlias = tuple[int, _Configuration]
 
 
 class Timeline:
@@ -146,12 +148,14 @@ class Search:
         self.longest: list[tuple[int, ...]] = [()]
         self.furthest = 0
         self._step = model.step
-        # The configuration looked at, and how many of its candidates were tried.
+        # The configuration looked at, how many of its candidates were tried, and then what is left
+        # to try of the operations that never returned.
         self._now: _Configuration = (0, 0, 0, model.initial())
         self._tried = 0
+        self._spares: list[_Choice] | None = None
         self.seen: dict[tuple[int, int, Any], list[int]] = {(0, 0, self._now[3]): [0]}
-        # The way there: configurations, how many candidates were tried in each, and the choice.
-        self._path: list[tuple[_Configuration, int, int]] = []
+        # The way there: the same three of each configuration before, and the choice in it.
+        self._path: list[tuple[_Configuration, int, list[_Choice] | None, int]] = []
 
     def run(self, steps: int) -> None:
         """Take `steps` steps of the model and a few more, or as many as it needs to be over."""
@@ -162,9 +166,8 @@ class Search:
                 return
             if (choice := self._choose()) is not None:
                 operation, after = choice
-                self._path.append((self._now, self._tried, operation))
-                self._now = after
-                self._tried = 0
+                self._path.append((self._now, self._tried, self._spares, operation))
+                self._now, self._tried, self._spares = after, 0, None
                 if after[0] == self.timeline.returned:
                     self.legal = True
                     self._note_longest()
@@ -173,12 +176,12 @@ class Search:
             if not self._path:
                 self.legal = False
                 return
-            self._now, self._tried, _ = self._path.pop()
+            self._now, self._tried, self._spares, _ = self._path.pop()
 
-    def _choose(self) -> tuple[int, _Configuration] | None:
+    def _choose(self) -> _Choice | None:
         """Return the next operation to place here with what follows, None if nothing is left."""
         if not self._tried and (number := self._legal_pure()) is not None:
-            self._tried = _NOTHING_ELSE
+            self._tried, self._spares = _NOTHING_ELSE, []
             after = self._placed(number, self._now[3])
             return (number, after) if self._is_new(after) else None
         return self._next_returned() or self._next_pending()
@@ -195,7 +198,7 @@ class Search:
                 return number
         return None
 
-    def _next_returned(self) -> tuple[int, _Configuration] | None:
+    def _next_returned(self) -> _Choice | None:
         """Return the next of the operations that returned, with what follows."""
         timeline = self.timeline
         base, mask, _, state = self._now
@@ -213,25 +216,34 @@ class Search:
                 return number, after
         return None
 
-    def _next_pending(self) -> tuple[int, _Configuration] | None:
+    def _next_pending(self) -> _Choice | None:
         """Return the next of the operations that never returned, with what follows."""
+        if self._spares is None:
+            self._spares = self._all_pending()
+        return self._spares.pop() if self._spares else None
+
+    def _all_pending(self) -> list[_Choice]:
+        """Return what follows from each operation that never returned, the first one last.
+
+        They are remembered all at once, before any is gone into: if each were gone into at once,
+        {1}, {1, 2}, {1, 2, 3} would be seen before {2} and {3}, which make them needless, and so
+        with every subset.
+        """
         timeline = self.timeline
         base, mask, pending, state = self._now
-        first = len(timeline.candidates[base])
-        while self._tried < first + timeline.pending[base]:
-            place = self._tried - first
-            self._tried += 1
+        found: list[_Choice] = []
+        for place in range(timeline.pending[base]):
             twin = timeline.twins[place]
             if pending >> place & 1 or (twin >= 0 and not pending >> twin & 1):
                 continue
             each = timeline.operations[timeline.returned + place]
             self.steps += 1
             legal, following = self._step(state, each.input, each.output)
-            if legal and following != state:
-                after = (base, mask, pending | 1 << place, following)
-                if self._is_new(after):
-                    return timeline.returned + place, after
-        return None
+            after = (base, mask, pending | 1 << place, following)
+            if legal and self._is_new(after):
+                found.append((timeline.returned + place, after))
+        found.reverse()
+        return found
 
     def _placed(self, number: int, state: Any) -> _Configuration:
         """Return the configuration after an operation that returned, in canonical form."""
@@ -263,6 +275,6 @@ class Search:
         if here > (self.furthest, len(self.longest[0])):
             self.longest = []
             self.furthest = here[0]
-        way = tuple(operation for _, _, operation in self._path)
+        way = tuple(operation for _, _, _, operation in self._path)
         if len(self.longest) < LONGEST_KEPT and way not in self.longest:
             self.longest.append(way)

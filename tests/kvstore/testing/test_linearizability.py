@@ -227,6 +227,17 @@ def test_many_lost_operations_that_are_equal_cost_no_more_than_few() -> None:
     assert report.steps < 10_000
 
 
+def test_lost_operations_that_need_not_have_happened_cost_little() -> None:
+    lost = [Operation(f"lost{number}", Write(number), 0) for number in range(20)]
+    reads = [Operation("b", Read(), 1 + 2 * n, 2 + 2 * n, 3) for n in range(20)]
+    impossible = Operation("b", Read(), 1000, 1001, "never written")
+
+    report = check(Registers(), [*lost, *reads, impossible])
+
+    assert report.verdict is Verdict.ILLEGAL
+    assert report.steps < 10_000
+
+
 # --- time
 
 

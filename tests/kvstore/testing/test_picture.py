@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,6 +23,8 @@ from kvstore.testing import (
 )
 from tests.kvstore.testing.histories import register_history
 from tests.kvstore.testing.test_linearizability import hard_history
+
+ROOT = Path(__file__).resolve().parents[3]
 
 VOID = {"meta", "input"}
 
@@ -239,3 +244,28 @@ def test_the_same_report_gives_the_same_page() -> None:
 
     assert picture(report, Registers()) == picture(report, Registers())
     assert report.verdict is Verdict.ILLEGAL
+
+
+PROGRAM = """
+from kvstore.testing import Add, Members, Operation, Sets, check, picture
+
+history = [Operation(f"c{n}", Add(f"e{n}"), n, 20) for n in range(6)]
+history += [Operation("lost", Add("lost"), 3), Operation("r", Members(), 21, 22, frozenset("e1"))]
+print(picture(check(Sets(), history), Sets()))
+"""
+
+
+def test_the_page_is_the_same_under_any_hash_seed() -> None:
+    pages = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={"PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+
+    assert len(pages) == 1
+    assert b"illegal" in pages.pop()

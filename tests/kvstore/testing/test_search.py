@@ -57,6 +57,17 @@ def test_requests_need_not_be_hashable() -> None:
         assert check(Log(), history).verdict is verdict
 
 
+def test_pure_operations_are_never_left_out_where_they_are_legal() -> None:
+    reads = [Operation(n, Read(), n, 100 + n, None) for n in range(30)]
+    impossible = Operation("late", Read(), 500, 501, "never written")
+
+    search = Search(Registers(), [*reads, impossible])
+    search.run(10**9)
+
+    assert search.legal is False
+    assert search.steps < 200
+
+
 @pytest.mark.parametrize("count", [10, 1_000])
 def test_pure_operations_are_never_tried_in_two_orders(count: int) -> None:
     reads = [Operation(n, Read(), n, count + n, None) for n in range(count // 2)]

@@ -101,6 +101,17 @@ def test_a_window_holds_what_was_under_way() -> None:
     assert window.stuck == history[4]
 
 
+def test_a_read_that_comes_first_in_the_search_hides_no_state_of_before_its_call() -> None:
+    history = [
+        Operation("a", Write(1), 0, 9),
+        Operation("b", Read(), 1, 6, 7),
+        Operation("c", Read(), 2, 5, 0),
+    ]
+
+    assert_shortest(history)
+    assert set(window_of(history).states) == {0, 1}
+
+
 def test_a_window_begins_as_early_as_it_takes() -> None:
     history = [
         Operation("a", Write(1), 0, 1),
