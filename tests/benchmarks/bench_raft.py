@@ -221,7 +221,7 @@ def groups(count: int = 10_000) -> None:
 def peers() -> None:
     """Print PySyncObj's figures on the same workload, where it is installed."""
     with contextlib.suppress(ImportError):
-        from tests.benchmarks.peers import raft_pysyncobj  # noqa: PLC0415  # may be missing
+        from tests.benchmarks.peers import raft_pysyncobj  # noqa: PLC0415  # needs pysyncobj
 
         raft_pysyncobj.main()
 
