@@ -525,7 +525,8 @@ class Invariants:
             if peer.state is PROBE and peer.inflight:
                 raise InvariantBroken("progress", f"{name} probes more than once: {peer}")
             life = self._lives.get(peer.id)
-            if life is not None and peer.match and life.disk.last_index < peer.match:
+            follows = life is not None and life.term == machine.term  # Else the view is history.
+            if life is not None and follows and life.disk.last_index < peer.match:
                 raise InvariantBroken(
                     "progress", f"{peer.id} has {life.disk.last_index} on disk: {peer}"
                 )
