@@ -20,9 +20,10 @@ You own the transport, the disk and the time; `Raft` owns the protocol. Its cont
   failed; changes and transfers tell how they ended.
 
 Messages are objects; `raft.codec` turns them into bytes and back, `raft.wal` does so for what is
-on disk, `raft.sessions` applies each command of a client once. A driver that runs many groups can
-pack the messages of one pass over them by `SendMessage.to`, so that one frame carries the
-heartbeats of all groups to a server; `Raft.quiesce` stops those of idle groups altogether.
+on disk, `raft.sessions` applies each command of a client once. A driver that runs many groups
+collects the messages of one pass over them by `SendMessage.to` and packs them with
+`raft.codec.encode_batch`, so that one frame carries the heartbeats of all groups to a server;
+`Raft.quiesce` stops those of idle groups altogether.
 
 >>> from random import Random
 >>> server = Raft("n1", Config(), rng=Random(1), now=0.0)

@@ -236,6 +236,17 @@ def test_messages_that_can_not_be_are_rejected(message: Message, reason: str) ->
     assert server.term == 1
 
 
+@pytest.mark.parametrize("kind", [Heartbeat, TimeoutNow])
+def test_there_is_no_other_leader_in_a_leaders_term(kind: type) -> None:
+    servers = Servers(*THREE)
+    servers.elect("a")
+
+    servers["a"].receive(kind("a", "b", 2), servers.now)
+
+    assert servers["a"].stats.rejected == {"another leader in our term": 1}
+    assert servers.leaders() == ["a"]
+
+
 def test_messages_of_no_known_kind_are_rejected() -> None:
     class Strange(TimeoutNow):
         __slots__ = ()

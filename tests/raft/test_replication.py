@@ -129,6 +129,17 @@ def test_a_late_rejection_does_not_go_below_what_was_acknowledged() -> None:
     assert state(server) == ("replicate", 5, 6)
 
 
+def test_an_old_acknowledgement_does_not_end_probing() -> None:
+    server = leader()
+    server.unreachable("b", 0.0)
+
+    accept(server, 1)
+    assert state(server) == ("probe", 2, 3)
+
+    accept(server, 2)
+    assert state(server) == ("replicate", 2, 3)
+
+
 # --- replicating
 
 

@@ -156,3 +156,12 @@ def test_a_log_that_lost_its_tail_is_told(commit: int, applied: int) -> None:
     assert of(LogRegression, drain(server)) == [LogRegression(2, 5)]
     assert server.status().regressed
     assert server.commit_index == 2
+
+
+def test_a_server_that_may_not_vote_and_lost_more_still_may_not() -> None:
+    stored = Stored(hard_state=HardState(1, None, 5, regressed=True), entries=entries(1, 1))
+
+    server = Raft("a", Config(), rng=random.Random(1), now=0.0, stored=stored)
+
+    assert of(LogRegression, drain(server)) == [LogRegression(2, 5)]
+    assert server.status().regressed
