@@ -358,9 +358,9 @@ class SerfEvents:
 
     def broadcast_finished(self, number: int, now: float) -> None:
         """Take that a `Broadcast` was sent often enough, was superseded or dropped."""
-        if not self._enter(now):
-            return
-        if self._core.broadcast_finished(number) and number == self._leave_broadcast:
+        # Counted also when it is over: the depths go on from there after a `rejoin`.
+        was_waiting = self._core.broadcast_finished(number)
+        if self._enter(now) and was_waiting and number == self._leave_broadcast:
             self._depart(None)
 
     def join_begun(self, now: float, *, ignore_old: bool = False) -> None:

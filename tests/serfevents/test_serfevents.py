@@ -409,6 +409,21 @@ def test_a_member_that_left_can_come_back() -> None:
     assert drain(a) == [Told(join("a", 10))]
 
 
+def test_broadcasts_that_are_reported_after_a_leave_do_not_count_as_waiting_for_ever() -> None:
+    a = machine("a", broadcast_timeout=1.0, leave_propagate_delay=0.0, knows="b")
+    a.leave(0.0)
+    number = number_of(a)
+    wait(a, 1.0)
+    a.membership_left(1.0)
+    assert a.is_over
+
+    a.broadcast_finished(number, 2.0)
+    a.rejoin(3.0)
+    a.broadcast_finished(number_of(a), 4.0)
+
+    assert a.statistics()["intent_queue"] == "0"
+
+
 def test_a_leave_can_be_called_off() -> None:
     a = machine("a", knows="b")
     a.leave(0.0)
