@@ -302,7 +302,8 @@ class Cluster(Network):
         before = [self._event_time(seed) for seed in seeds if seed in self.machines]
         contacted = sum([self._meet(name, seed) for seed in seeds])
         self.call(name, "join_ended", contacted)
-        self._owed[name] = self.now, 0 if replay else max(before, default=0)
+        owed = self._owed[name][1]
+        self._owed[name] = self.now, owed if replay else max([owed, *before])
         return contacted
 
     def notify(self, report: Report, subject: str, observers: Iterable[str] | None = None) -> None:
@@ -562,6 +563,10 @@ class Cluster(Network):
 
     def _tell(self, name: str, number: int, report: Report, subject: str, facts: Any) -> None:
         self._newest[name, subject] = number
+        if report in (Report.JOINED, Report.UPDATED):
+            # Which of them it is depends on who hears it, as in memberlist.
+            is_known = subject in self._host(name).alive
+            report = Report.UPDATED if is_known else Report.JOINED
         self.give(name, "report", (report.value, subject, facts))
 
     def _connects(self, name: str, other: str) -> bool:
