@@ -126,7 +126,7 @@ class Store:
             raise TypeError(f"{type(command).__name__} is no command")
         if index is None:
             index = state.index + 1
-        elif type(index) is not int or not state.index < index <= INTEGER_MAX:
+        if type(index) is not int or not state.index < index <= INTEGER_MAX:
             raise _index_error(index, state.index)
         if actor is not None:
             _check_actor(actor)
