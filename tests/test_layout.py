@@ -345,7 +345,10 @@ THIRD_PARTY = {
 
 # What one module may import besides. It is imported by those who have what it needs, and by no
 # other module of its package.
-EXTRAS = {"kvstore.testing.strategies": frozenset({"hypothesis"})}
+EXTRAS = {
+    "kvstore.testing.strategies": frozenset({"hypothesis"}),
+    "raft.testing.tla": frozenset({"json"}),
+}
 
 # One name of a module that is forbidden otherwise: the default `entropy`, because nonces never
 # come from `rng`. Simulations pass a seeded one.

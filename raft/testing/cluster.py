@@ -304,7 +304,7 @@ class Cluster(Network):
         while not leads() and self.now < end:
             if name is not None:
                 self._prefer(name)
-            patience = min(2 * self.config.election_timeout_limit, end - self.now)
+            patience = min(self.config.election_timeout / 2, end - self.now)
             self.run_until(leads, patience, every=self.config.heartbeat_interval / 10)
         leader = self.leader
         if leader is None or not leads():
@@ -384,7 +384,7 @@ class Cluster(Network):
 
     def give(self, name: str, method: str, args: tuple[Any, ...], **options: Any) -> Any:
         """Give a machine one input now and route what it puts out; None if it is not there."""
-        if self._on_input is not None and name in self.machines:
+        if self._on_input is not None and name in self.machines and name not in self._held:
             self._on_input(name, method, args)
         if method == "command" and args[0] == "read" and self.invariants is not None:
             return self._give_read(name, args, options)
