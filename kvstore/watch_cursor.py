@@ -160,10 +160,14 @@ class WatchCursor:
         self.room = self.spec.pending_max if place is None and self._is_plain else 0
 
     def _is_full(self) -> bool:
-        pending = self.pending
-        if self.spec.coalesce and len(pending) >= self.spec.pending_max:
-            pending[:] = coalesced(pending)
-        return len(pending) >= self.spec.pending_max
+        pending, limit = self.pending, self.spec.pending_max
+        if not self.spec.coalesce:
+            return len(pending) >= limit
+        # Twice as many may wait, so that putting them together is worth it.
+        if len(pending) < 2 * limit:
+            return False
+        pending[:] = coalesced(pending)
+        return len(pending) > limit
 
     def _cut(self, history: History, events_max: int) -> tuple[int, bool]:
         """Return how many changes to tell, and whether that is in the middle of a revision."""

@@ -116,7 +116,7 @@ class WatchIndex(Generic[WatchT]):
         while text:
             found += self._prefixes.get(text, _NONE).values()
             above = directory_of(text[:-1], self._separator)
-            found += self._going_on(above, text)
+            found += self._going_on(above, text[:-1])
             text = above
         found += self._prefixes.get("", _NONE).values()
         return found
@@ -153,7 +153,7 @@ class WatchIndex(Generic[WatchT]):
         watches = None
         if above is not None and name.count(self._separator) < LEVELS_MAX:
             own = self._prefixes.get(name, _NONE).values()
-            partial = self._going_on(above_name, name) if self._partial else ()
+            partial = self._going_on(above_name, name[:-1]) if self._partial else ()
             watches = (*above, *partial, *own) if own or partial else above
         self.remembered[number] = watches
         return watches
@@ -161,7 +161,12 @@ class WatchIndex(Generic[WatchT]):
     # --- internals
 
     def _going_on(self, directory: str, text: str) -> list[WatchT]:
-        """Return the watches of prefixes of a text that go on behind a directory."""
+        """Return the watches of prefixes of a text that go on behind a directory.
+
+        Args:
+            directory: The directory.
+            text: What is in it: a key, or the name of a directory without its last separator.
+        """
         found: list[WatchT] = []
         for length in self._partial.get(directory, ()):
             if length <= len(text):

@@ -31,8 +31,8 @@ class WatchSpec:
         once: Whether to end with the first event, as ZooKeeper's triggers do.
         coalesce: Whether to tell only the newest of several events of a key that wait to be
             polled; its previous entry is then the one before the first of them.
-        pending_max: Events that may wait in memory; more are read from the history when they
-            are polled. 1 or more.
+        pending_max: Events that may wait in memory, twice as many if they are coalesced; more are
+            read from the history when they are polled. 1 or more.
         progress_interval: Seconds without a batch after which the revision reached is told, > 0;
             None for never.
         actor: The accessor id of a token by whose rights to read events are left out; None for

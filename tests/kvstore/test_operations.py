@@ -391,7 +391,7 @@ WRONG: Any = object()
         (Put("ä\0"), "key"),
         (Put(["unhashable"]), "key"),  # type: ignore[arg-type]
         (Put("a", "text"), "value"),  # type: ignore[arg-type]
-        (Put("a", bytearray(b"1")), "value"),
+        (Put("a", bytearray(b"1")), "value"),  # type: ignore[arg-type]
         (Put("a", flags=-1), "flags"),
         (Put("a", flags=2**64), "flags"),
         (Put("a", flags=True), "flags"),

@@ -152,7 +152,6 @@ def test_a_query_answers_as_the_command_would_without_a_place_in_the_log() -> No
     assert store.query(Count("")) == CountOk(2, 2, 2)
     result = store.query(Txn((Check("a"),), (Get("a"), Range("")), (Keys(),)))
     assert isinstance(result, TxnOk)
-    assert store.query(Check("a")) == store.query(Check("b")) or True
     assert store.applied_index == 2
 
 
@@ -324,16 +323,14 @@ def test_every_revision_can_be_read_back_as_it_was(seed: int) -> None:
     names = [f"{a}/{b}" for a in "ab" for b in "xyz"]
     past: list[dict[str, Entry]] = [{}]
     for _ in range(300):
-        command: Command = rng.choice(
-            [
-                Put(rng.choice(names), bytes([rng.randrange(4)])),
-                Put(rng.choice(names), bytes([rng.randrange(4)])),
-                Delete(rng.choice(names)),
-                DeleteRange(rng.choice(["a/", "b/", ""])),
-                Txn((), (Delete(rng.choice(names)), Put(rng.choice(names)), Create("c"))),
-            ]
-        )
-        store.apply(command)
+        choices: list[Command] = [
+            Put(rng.choice(names), bytes([rng.randrange(4)])),
+            Put(rng.choice(names), bytes([rng.randrange(4)])),
+            Delete(rng.choice(names)),
+            DeleteRange(rng.choice(["a/", "b/", ""])),
+            Txn((), (Delete(rng.choice(names)), Put(rng.choice(names)), Create("c"))),
+        ]
+        store.apply(rng.choice(choices))
         past.append({entry.key: entry for entry in store.range("").entries})
 
     floor = 0
@@ -356,7 +353,8 @@ def test_changes_replayed_from_any_revision_lead_to_the_present(seed: int) -> No
     store = Store(Config(history_changes=None))
     for _ in range(200):
         key = f"{rng.randrange(8)}"
-        store.apply(rng.choice([Put(key, bytes([rng.randrange(9)])), Delete(key)]))
+        command: Command = rng.choice([Put(key, bytes([rng.randrange(9)])), Delete(key)])
+        store.apply(command)
 
     for revision in range(0, 200, 7):
         copy = {entry.key: entry for entry in store.range("", revision=revision).entries}
