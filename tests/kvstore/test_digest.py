@@ -37,7 +37,8 @@ def test_a_digest_is_the_same_whenever_it_was_asked_for_before(seed: int) -> Non
     often, late = (Store(Config(history_changes=20)) for _ in range(2))
     for _ in range(4000):
         key = f"{rng.randrange(50)}"
-        command: Command = rng.choice([Put(key, bytes([rng.randrange(9)])), Delete(key), Noop()])
+        choices: list[Command] = [Put(key, bytes([rng.randrange(9)])), Delete(key), Noop()]
+        command = rng.choice(choices)
         often.apply(command)
         late.apply(command)
         if rng.random() < 0.01:

@@ -353,7 +353,8 @@ def test_changes_replayed_from_any_revision_lead_to_the_present(seed: int) -> No
     store = Store(Config(history_changes=None))
     for _ in range(200):
         key = f"{rng.randrange(8)}"
-        command: Command = rng.choice([Put(key, bytes([rng.randrange(9)])), Delete(key)])
+        choices: list[Command] = [Put(key, bytes([rng.randrange(9)])), Delete(key)]
+        command = rng.choice(choices)
         store.apply(command)
 
     for revision in range(0, 200, 7):

@@ -579,7 +579,8 @@ def test_directories_whose_numbers_are_given_anew_are_not_mixed_up(seed: int) ->
         key = rng.choice("abcd") + "/" + rng.choice(["x/1", "x", "y/z/1", "y/2", str(step)])
         if rng.random() < 0.05:
             key = deep + key
-        command: Command = rng.choice([Put(key, b"%d" % step), Delete(key), DeleteRange(key[:2])])
+        choices: list[Command] = [Put(key, b"%d" % step), Delete(key), DeleteRange(key[:2])]
+        command = rng.choice(choices)
         applied = rig.store.apply(command)
         rig.hub.publish(applied)
         for event in applied.events:
@@ -850,7 +851,8 @@ def test_all_promises_hold_for_many_watches_at_once(seed: int, gap: int) -> None
     made_events: list[Event] = []
     for _ in range(600 + gap):
         key = "".join(rng.choices(alphabet, k=rng.randrange(1, 4)))
-        command: Command = rng.choice([Put(key), Put(key, b"1"), Delete(key)])
+        choices: list[Command] = [Put(key), Put(key, b"1"), Delete(key)]
+        command = rng.choice(choices)
         applied = rig.store.apply(command)
         made_events += applied.events
         rig.hub.publish(applied)
