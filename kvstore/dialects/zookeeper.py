@@ -42,6 +42,7 @@ from kvstore.dialects.zookeeper_nodes import (
     is_path,
     read_node,
     session_id,
+    session_number,
 )
 from kvstore.dialects.zookeeper_values import (
     ANY_VERSION,
@@ -123,7 +124,7 @@ class Zookeeper:
         command = SessionOpen(None, timeout, "delete", lock_delay=0)
         result = self.store.apply(command, now=now).result
         assert isinstance(result, SessionOk), result
-        return Session(self, int(result.session.id, 16))
+        return Session(self, session_number(result.session.id))
 
     def session(self, id: int) -> Session:  # noqa: A002 (ZooKeeper's name)
         """Return a session that goes on, as one does in a store that was restored.
@@ -147,12 +148,13 @@ class Zookeeper:
         Returns:
             The sessions that ended.
         """
-        time, ended = self.time(now), []
+        time = self.time(now)
+        ended: list[int] = []
         while (deadline := self.store.next_deadline) is not None and deadline <= time:
             applied = self.store.apply(Tick(limit=1), now=now)
             assert isinstance(applied.result, TickOk), applied
             self.publish(applied)
-            ended += [int(session, 16) for session in applied.result.sessions]
+            ended += filter(None, map(session_number, applied.result.sessions))
         for session in ended:
             self.watches.forget(session)
         due = [path for path in expiring(self.store) if self._is_over(path, time)]
@@ -203,8 +205,7 @@ class Zookeeper:
     def _is_over(self, path: str, time: int) -> bool:
         """Return whether a container, or a node with a time to live, is to be deleted."""
         node = read_node(self.store, path)
-        assert node is not None, path
-        if node.children:
+        if node is None or node.children or not node.lifetime:
             return False
         if node.lifetime == CONTAINER:
             return node.creates > 0

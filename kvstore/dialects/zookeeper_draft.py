@@ -9,7 +9,7 @@ setData).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 import attrs
 
@@ -85,6 +85,8 @@ class Draft:
             case CheckVersionRequest():
                 self._versioned(request.path, request.version)
                 return CheckResult()
+            case _:
+                assert_never(request)
 
     def operations(self) -> tuple[Operation, ...]:
         """Return what the store has to do."""

@@ -49,6 +49,8 @@ _BIRTH: Final = struct.Struct(">qq")
 _EXTRA_MAX: Final = 2**19 - 1
 _TIME_MAX: Final = 2**44 - 1
 
+_SESSION: Final = re.compile("[0-9a-f]{16}")
+
 # What ZooKeeper finds in no path: control characters, what is not one UTF-16 unit, private use.
 _INVALID: Final = re.compile(
     "[\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff\U00010000-\U0010ffff]|//|/\\.\\.?(?:/|$)"
@@ -124,6 +126,11 @@ def session_id(session: int) -> str:
     return f"{session:016x}"
 
 
+def session_number(session: str) -> int:
+    """Return the session of an id of the store's, 0 if it is none of ZooKeeper's."""
+    return int(session, 16) if _SESSION.fullmatch(session) else 0
+
+
 # --- keys
 
 
@@ -177,7 +184,7 @@ def read_node(store: Store, path: str) -> Node | None:
         entry.version - 1 + (entry.flags >> 1 & _EXTRA_MAX),
         0 if counter is None else counter.flags,
         store.count(prefix) - (counter is not None),
-        _session(entry.owner),
+        session_number(entry.owner),
         lifetime,
         entry.version,
     )
@@ -208,10 +215,12 @@ def changes(path: str, before: Node | None, after: Node | None, zxid: int) -> It
         yield from _removal(path, before)
     if after is None:
         return
-    owner = session_id(after.owner) if after.owner else None
-    if after.mzxid == zxid:
-        yield Put(path, after.data or b"", _flags(after), owner=owner, force=True)
-    if not after.writes:
+    if after.writes:
+        if after.mzxid == zxid:
+            yield Put(path, after.data or b"", _flags(after), force=True)
+    else:
+        owner = session_id(after.owner) if after.owner else None
+        yield Put(path, after.data or b"", _flags(after), owner=owner)
         yield Put(_birth(path), _BIRTH.pack(after.ctime, after.lifetime), owner=owner)
         if after.lifetime:
             yield Put(EXPIRING + path)
@@ -236,8 +245,3 @@ def _flags(node: Node) -> int:
     """
     extra = min(node.version - node.writes, _EXTRA_MAX)
     return min(node.mtime, _TIME_MAX) << 20 | extra << 1 | (node.data is None)
-
-
-def _session(owner: str) -> int:
-    """Return the session that an entry's owner stands for, 0 if it is none of ZooKeeper's."""
-    return int(owner, 16) if re.fullmatch("[0-9a-f]{16}", owner) else 0
