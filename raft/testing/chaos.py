@@ -426,26 +426,28 @@ class Chaos:
             cluster.call(name, "wake")
         if not cluster.run_until(cluster.agreed, LIVENESS_TIMEOUTS * timeout, every=0.2):
             raise InvariantBroken("liveness", f"no agreement: {self._standing()}")
-        leader = cluster.leader
-        assert leader is not None
         proposed = cluster.propose(b"last")[0]
-        reads = [cluster.read(name) for name in cluster.machines]
-        del reads
+        for name in cluster.machines:
+            cluster.read(name)
         before = cluster.messages
         patience = max(config.read_limit, config.forward_limit, 3 * timeout)
         cluster.run(patience)
         if not cluster.committed(proposed) or not cluster.agreed():
             raise InvariantBroken("liveness", f"a proposal is stuck: {self._standing()}")
-        lives = [(name, host.life) for name, host in cluster.machines.items()]
-        stuck = [f"{each}" for each in sorted(self._forwards) if each[:2] in lives]
-        assert cluster.invariants is not None
-        stuck += [f"{each}" for each in cluster.invariants.open_reads(cluster.machines)]
-        if stuck:
+        if stuck := self._without_outcome():
             raise InvariantBroken("liveness", f"no outcome: {stuck}")
         pairs = len(cluster.machines) ** 2
         most = pairs * (20 + 4 * patience / config.heartbeat_interval)
         if cluster.messages - before > most:
             raise InvariantBroken("liveness", f"{cluster.messages - before} messages when idle")
+
+    def _without_outcome(self) -> list[str]:
+        """Return the reads and forwarded proposals of present lives that wait for ever."""
+        cluster = self.cluster
+        assert cluster.invariants is not None
+        lives = {(name, host.life) for name, host in cluster.machines.items()}
+        forwards = [each for each in sorted(self._forwards) if each[:2] in lives]
+        return [str(each) for each in (*forwards, *cluster.invariants.open_reads(cluster.machines))]
 
     def _standing(self) -> str:
         """Return how each server stands."""

@@ -147,16 +147,23 @@ class Cluster(Network):
         return max(leading)[1] if leading else None
 
     def leads(self, name: str) -> bool:
-        """Return whether a server leads, has committed in its term, and its voters follow it."""
+        """Return whether a server leads, has committed in its term, and whom it reaches follows.
+
+        Members that are down, paused or cut off from it don't count.
+        """
         host = self.machines.get(name)
         if host is None:
             return False
         machine = self.view(host.machine)
         if machine.role is not Role.LEADER:
             return False
-        members = machine.configuration.members
         return machine.term_at(machine.commit_index) == machine.term and all(
-            self.machine(each).leader == name for each in members if each in self.machines
+            self.machine(each).leader == name
+            for each in machine.configuration.members
+            if each in self.machines
+            and not self.is_paused(each)
+            and self.reaches(name, each)
+            and self.reaches(each, name)
         )
 
     def is_paused(self, name: str) -> bool:

@@ -25,6 +25,7 @@ class Disk:
         snapshot: The durable snapshot, or None.
         pending: `Persist`s that were handed over and are not durable, oldest first.
         applied: Up to where the application's own state is durable.
+        is_liar: Whether it ever lost what was durable (`lose`).
         state: That state, as the application made it; None if it never did.
     """
 
@@ -33,6 +34,7 @@ class Disk:
         "_entries",
         "applied",
         "hard_state",
+        "is_liar",
         "pending",
         "snapshot",
         "state",
@@ -46,6 +48,7 @@ class Disk:
         self.applied = 0
         self.state: bytes | None = None
         self.trailing = trailing
+        self.is_liar = False
         self._base = 0  # Index before the first of the entries.
         self._entries: list[Entry] = []
 
@@ -99,6 +102,7 @@ class Disk:
     def lose(self, index: int) -> None:
         """Lose the durable entries behind `index`: a disk that did not keep its word."""
         assert self._base <= index
+        self.is_liar = True
         del self._entries[index - self._base :]
 
     def stored(self) -> Stored:

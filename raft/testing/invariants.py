@@ -14,6 +14,7 @@ Source: Raft paper figure 3; dissertation 3.6.3 (safety), 4 (membership), 6.4 (r
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from itertools import combinations
 from typing import Any, TypeAlias
@@ -29,10 +30,14 @@ from raft.messages import (
 from raft.outputs import Persist, Role
 from raft.progress import PROBE
 from raft.stored import Snapshot
+from raft.testing.describe import describe
 from raft.testing.disk import Disk
 
 #: Outputs that one drain may have, besides one for each entry handed out and each member.
 OUTPUTS_MAX = 4096
+#: Of so many messages one is watched for changes, and so many are so at a time.
+WATCH_EVERY = 16
+WATCHED_MAX = 64
 #: How often a machine is asked for its own invariants, and a leader for its view of followers.
 EVERY = 8
 
@@ -109,6 +114,7 @@ class Invariants:
     | `reads` | a read shows all that any client knew of when it began |
     | `progress` | a leader never believes that a follower has more than it has on disk |
     | `outbox` | what a message claims is durable when it leaves |
+    | `mutation` | a message does not change once it has left |
     | `busy` | after a timeout the next deadline is later |
     | `bounded` | no step puts out without end |
     """
@@ -126,6 +132,8 @@ class Invariants:
         self._entries: dict[tuple[int, int], _Known] = {}
         self._snapshots: dict[int, bytes] = {}
         self._digests: dict[int, int] = {}
+        self._sent = 0
+        self._watched: deque[tuple[Message, str]] = deque()
         self._lost: set[tuple[int, int]] = set()
         self._lives: dict[str, _Life] = {}
         self._witnesses: set[str] = set()
@@ -172,6 +180,9 @@ class Invariants:
         """
         life = self._lives[name]
         life.outputs += 1
+        self._sent += 1
+        if self._sent % WATCH_EVERY == 0:
+            self._watch(message)
         kind = type(message)
         if kind is RequestVote:
             self._vote(name, message.term, name)
@@ -187,6 +198,14 @@ class Invariants:
                     raise InvariantBroken("outbox", f"{name}'s vote is not durable: {message}")
         elif kind is AppendEntriesResponse and not message.rejected:  # type: ignore[union-attr]
             self._check_acknowledgement(name, life.disk, machine, message)
+
+    def _watch(self, message: Message) -> None:
+        """See to it that a message stays as it is, for as long as it may be under way."""
+        self._watched.append((message, describe(message)))
+        if len(self._watched) > WATCHED_MAX:
+            watched, before = self._watched.popleft()
+            if (after := describe(watched)) != before:
+                raise InvariantBroken("mutation", f"{before} became {after}")
 
     def _vote(self, name: str, term: int, to: str) -> None:
         voted = self._votes.setdefault((name, term), to)
@@ -525,8 +544,9 @@ class Invariants:
             if peer.state is PROBE and peer.inflight:
                 raise InvariantBroken("progress", f"{name} probes more than once: {peer}")
             life = self._lives.get(peer.id)
-            follows = life is not None and life.term == machine.term  # Else the view is history.
-            if life is not None and follows and life.disk.last_index < peer.match:
+            if life is None or life.term != machine.term or life.disk.is_liar:
+                continue  # It follows another by now, or is to be found out by the machines.
+            if life.disk.last_index < peer.match:
                 raise InvariantBroken(
                     "progress", f"{peer.id} has {life.disk.last_index} on disk: {peer}"
                 )

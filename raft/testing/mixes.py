@@ -108,7 +108,8 @@ class Mix:
         slow_disks = theme == "disks" or rng.random() < 0.2
         voters = 3 if tiny else rng.choice((1, 2, 3, 3, 3, 4, 5, 5))
         # Leases are sound within the drift that is allowed for; all else at any rate.
-        drift = config.clock_drift_bound / 2 if config.lease_reads else 0.3
+        bound = config.clock_drift_bound
+        slowest, fastest = (1.0, 1.0 + bound) if config.lease_reads else (0.7, 1.4)
         weights = dict(WEIGHTS | THEMES[theme])
         for name in sorted(weights):  # Some things never happen in a run: it goes elsewhere.
             if name not in THEMES[theme] and rng.random() < 0.15:
@@ -131,7 +132,7 @@ class Mix:
             reordering=rng.choice((0.0, 0.05, 0.3)),
             aim=0.9 if theme in ("leaders", "readers") else rng.choice((0.2, 0.5)),
             pace=0.2 if theme == "leaders" else rng.choice((0.03, 0.1, 0.3)),
-            rates=(1 - drift, 1 + drift * (1 - drift)),
+            rates=(slowest, fastest),
             trailing=rng.choice((0, 2, 100)),
             wire=rng.random() < 0.1,
             wal=rng.random() < 0.1,

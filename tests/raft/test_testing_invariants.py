@@ -20,7 +20,7 @@ from raft.messages import AppendEntriesResponse, Heartbeat, RequestVote, Request
 from raft.progress import PROBE, REPLICATE
 from raft.status import PeerStatus
 from raft.testing import Disk, InvariantBroken, Invariants
-from raft.testing.invariants import OUTPUTS_MAX
+from raft.testing.invariants import OUTPUTS_MAX, WATCH_EVERY, WATCHED_MAX
 from tests.raft.vocabulary import entries, founding, voters
 
 ABC = voters("a", "b", "c")
@@ -631,6 +631,18 @@ def test_a_view_of_an_earlier_term_is_history() -> None:
 def test_a_deadline_that_does_not_move_is_found(world: World) -> None:
     with breaks("busy"):
         world.step("a", is_late=True)
+
+
+def test_a_message_that_is_changed_after_it_left_is_found(world: World) -> None:
+    message = Heartbeat("b", "a", 1)
+    others = WATCH_EVERY * WATCHED_MAX
+    for _ in range(others):
+        world.send("a", message)
+    message.commit = 7
+
+    with breaks("mutation", "commit=0.* became .*commit=7"):
+        for _ in range(WATCH_EVERY):
+            world.send("a", message)
 
 
 def test_a_flood_is_found(world: World) -> None:
