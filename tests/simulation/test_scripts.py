@@ -21,11 +21,11 @@ import pytest
 
 from memberlist import CloseStream, Config, OpenStream, SendDatagram, SendStream
 from memberlist.testing import Cluster, describe
+from tests.simulation.transcripts import replay
 
 pytestmark = pytest.mark.simulation
 
 SCRIPTS = sorted(Path(__file__).with_name("scripts").glob("*.txt"))
-DASHES = "----"
 EFFECTS = (SendDatagram, OpenStream, SendStream, CloseStream)
 
 
@@ -90,25 +90,10 @@ class Runner:
         return [" ".join(self.cluster.start(int(count)))]
 
 
-def replay(text: str) -> str:
-    """Return a script with what its commands show now."""
-    runner = Runner()
-    shown: list[str] = []
-    for block in re.split(r"\n{2,}", text.strip()):
-        head = block.partition(f"\n{DASHES}")[0].splitlines()
-        shown += head
-        commands = [line for line in head if not line.startswith("#")]
-        if commands:
-            shown.append(DASHES)
-            shown += [line for command in commands for line in runner.do(command)]
-        shown.append("")
-    return "\n".join(shown).rstrip() + "\n"
-
-
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_script(path: Path, rewrite: bool) -> None:
     expected = path.read_text()
-    actual = replay(expected)
+    actual = replay(expected, Runner().do)
     if rewrite:
         path.write_text(actual)
 
