@@ -8,8 +8,8 @@ the end of a session. `zookeeper_nodes` tells how nodes stand in the store. What
 - Time passes only by the `now` (milliseconds) that requests carry. Sessions end, and containers
   and nodes with a time to live go, by `tick` alone, at their time and not at the next tick of the
   server. Requests do not keep a session alive: `ping` does, and takes an index.
-- There are no connections: a session is a handle, its events wait in it until they are polled,
-  and nothing is missed. Session ids are counted, and need no password.
+- There are no connections: a session is a handle, its events wait until they are polled, however
+  many, and nothing is missed. Session ids are counted, and need no password.
 - "/" is created by the first transaction; "/zookeeper" and its quotas are not there. Quotas of
   the store (`SetQuota`) are told as QuotaExceeded, in transactions for the whole.
 - Access control lists are not there: `aversion` is 0 and every node is open to all.
@@ -19,7 +19,7 @@ the end of a session. `zookeeper_nodes` tells how nodes stand in the store. What
 - In one incarnation a node shows at most 524,287 settings by transactions that had set it before;
   times beyond the year 2527 stand still.
 - More data than a packet of ZooKeeper's takes is refused by ConnectionLoss, for that is what its
-  clients see; the session goes on.
+  clients see; the session goes on, and the request has taken its index.
 - Reads of what is no path are refused by BadArguments, as ZooKeeper's clients do; ttl without a
   mode for it likewise.
 - Below the 30th level, `pzxid` is told right as long as the store keeps its history.
@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kvstore.commands import Command, Noop, Put, SessionClose, SessionOpen, SessionRenew, Tick, Txn
+from kvstore.commands import Noop, Put, SessionClose, SessionOpen, SessionRenew, Tick, Txn
 from kvstore.config import Config
 from kvstore.dialects.zookeeper_draft import Draft
 from kvstore.dialects.zookeeper_nodes import (
@@ -234,8 +234,8 @@ class Session:
         return session.ttl or 0
 
     def check(self) -> None:
-        """Raise SessionExpired if it has ended."""
-        assert self.timeout >= 0
+        """Do nothing but raise SessionExpired if it has ended."""
+        _ = self.timeout
 
     # --- nodes
 
@@ -347,8 +347,7 @@ class Session:
     def close(self, *, now: int | None = None) -> None:
         """End it, and delete its ephemeral nodes, as one transaction."""
         self.check()
-        command: Command = SessionClose(session_id(self.id))
-        applied = self._zookeeper.store.apply(command, now=now)
+        applied = self._zookeeper.store.apply(SessionClose(session_id(self.id)), now=now)
         self._zookeeper.watches.forget(self.id)
         self._zookeeper.publish(applied)
 

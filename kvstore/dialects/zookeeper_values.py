@@ -228,9 +228,8 @@ class WatchedEvent:
 
 
 class AddWatchMode(IntEnum):
-    """How a watch goes on. `STANDARD` is what reads leave behind: it ends with one event."""
+    """How a watch goes on. Those that reads leave behind have none: they end with one event."""
 
-    STANDARD = -1
     PERSISTENT = 0
     PERSISTENT_RECURSIVE = 1
 

@@ -28,19 +28,21 @@ class _Table:
     __slots__ = ("_modes", "_paths")
 
     def __init__(self) -> None:
-        # How the watches of a path go on, by path and session; the paths of each session.
-        self._modes: dict[str, dict[int, AddWatchMode]] = {}
+        # How the watches of a path go on, by path and session, None for those that end with one
+        # event; the paths of each session.
+        self._modes: dict[str, dict[int, AddWatchMode | None]] = {}
         self._paths: dict[int, dict[str, None]] = {}
 
-    def add(self, session: int, path: str, mode: AddWatchMode) -> None:
+    def add(self, session: int, path: str, mode: AddWatchMode | None = None) -> None:
         self._modes.setdefault(path, {})[session] = mode
         self._paths.setdefault(session, {})[path] = None
 
     def remove(self, session: int, path: str) -> bool:
         """Remove a watch; return whether there was one."""
         at = self._modes.get(path, {})
-        if at.pop(session, None) is None:
+        if session not in at:
             return False
+        del at[session]
         if not at:
             del self._modes[path]
         paths = self._paths[session]
@@ -64,7 +66,7 @@ class _Table:
                         told[session] = None
                 elif place == event.path:
                     told[session] = None
-                    if mode is AddWatchMode.STANDARD:
+                    if mode is None:
                         self.remove(session, place)
             place, last = parent_of(place), place == ROOT
         return list(told)
@@ -80,11 +82,11 @@ class Watches:
 
     def watch_data(self, session: int, path: str) -> None:
         """Tell a session once when a node is created, set or deleted."""
-        self._data.add(session, path, AddWatchMode.STANDARD)
+        self._data.add(session, path)
 
     def watch_children(self, session: int, path: str) -> None:
         """Tell a session once when a node is deleted, or a child of it created or deleted."""
-        self._children.add(session, path, AddWatchMode.STANDARD)
+        self._children.add(session, path)
 
     def add(self, session: int, path: str, mode: AddWatchMode) -> None:
         """Tell a session of a node again and again; recursively of all below it as well."""

@@ -267,6 +267,11 @@ class RealSession:
         newest: int = self._client.last_zxid - self._zookeeper.base
         return newest
 
+    @property
+    def connected(self) -> bool:
+        """Whether the client has a connection."""
+        return bool(self._client.connected)
+
     def fall_silent(self) -> None:
         """Send nothing any more, until the server ends it."""
         self._client._connection._send_ping = lambda _timeout: None

@@ -102,9 +102,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("get children"), st.tuples(watched, flag)),
     st.tuples(
         st.just("add watch"),
-        st.tuples(
-            watched, st.sampled_from((AddWatchMode.PERSISTENT, AddWatchMode.PERSISTENT_RECURSIVE))
-        ),
+        st.tuples(watched, st.sampled_from(AddWatchMode)),
     ),
     st.tuples(st.just("remove watches"), st.tuples(watched, st.sampled_from(WatcherType))),
     st.tuples(st.just("get"), st.tuples(nodes, st.just(False))),
@@ -309,6 +307,15 @@ def test_a_session_that_falls_silent_ends_with_its_nodes(pair: Pair) -> None:
     assert polled(witness) == real_witness.events() != []
     root = ("get", ("/", False))
     assert outcome(witness, root) == outcome(real_witness, root)
+
+
+def test_more_data_than_a_packet_is_lost_with_the_connection(pair: Pair) -> None:
+    ours, real = pair.sessions[0]
+    large = ("set", SetDataRequest("/", b"1" * 1_048_576))
+
+    assert outcome(ours, large) == outcome(real, large) == Code.CONNECTION_LOSS
+    until(lambda: real.connected)
+    assert real.get("/", watch=False)[0] == ours.get("/")[0] == b""
 
 
 @pytest.fixture(scope="module")
