@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgpack
 
@@ -79,8 +79,9 @@ class Client:
         self._rng = rng
         self._patience = patience
         self._session: Session | None = None
-        self._target = rng.choice(sorted(self._servers))
-        self._connection: _Connection | None = None
+        # Who is asked to execute: the leader, as far as it is known.
+        self._leader = rng.choice(sorted(self._servers))
+        self._connections: dict[str, _Connection] = {}
         self.repeated = 0
 
     async def execute(self, command: Command) -> Result:
@@ -96,7 +97,7 @@ class Client:
         session = self._session
         serial, request = session.command(encode_command(command))
         try:
-            answer = await self._ask(EXECUTE, request, until)
+            answer = await self._ask(EXECUTE, request, self._leader, until)
         except OutcomeUnknown:
             self._session = None  # what is open in it stays open
             raise
@@ -107,22 +108,20 @@ class Client:
         return _result(answer)
 
     async def query(self, command: Operation, *, at: str | None = None) -> Result:
-        """Read linearizably; `at` names a server to ask first, the leader need not be it.
+        """Read linearizably; `at` names the server to ask first, which need not be the leader.
 
         Raises:
             OutcomeUnknown: No answer came in time.
             RequestRefused: It is too much for one answer.
         """
         until = asyncio.get_running_loop().time() + self._patience
-        if at is not None:
-            self._go_to(at)
-        return _result(await self._ask(QUERY, encode_command(command), until))
+        first = self._leader if at is None else at
+        return _result(await self._ask(QUERY, encode_command(command), first, until))
 
     async def status(self, server: str) -> dict[str, Any] | None:
         """Return what a server says of itself, or None if it can't be reached."""
-        self._go_to(server)
         try:
-            answer = await self._attempt(STATUS, b"")
+            answer = await self._attempt(STATUS, b"", server)
         except (OSError, WireError):
             return None
         assert isinstance(answer, Done)
@@ -134,39 +133,43 @@ class Client:
         if self._session is not None and not self._session.outstanding:
             request = encode_session_request(Close(self._session.id))
             with suppress(OSError, WireError):  # it expires
-                await self._attempt(EXECUTE, request)
+                await self._attempt(EXECUTE, request, self._leader)
         self._session = None
-        self._disconnect()
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
     # --- internals
 
     async def _open(self, until: float) -> Session:
         """Open a session; one that is opened twice by a repetition expires."""
-        answer = await self._ask(EXECUTE, encode_session_request(Register()), until)
+        answer = await self._ask(EXECUTE, encode_session_request(Register()), self._leader, until)
         assert isinstance(answer, Opened)
         return Session(answer.session)
 
-    async def _ask(self, kind: int, data: bytes, until: float) -> Answer:
-        """Ask until there is an answer that is one."""
+    async def _ask(self, kind: int, data: bytes, server: str, until: float) -> Answer:
+        """Ask until there is an answer that is one, at `server` first."""
         loop = asyncio.get_running_loop()
         why = "no server answers"
         while loop.time() < until:
             try:
-                answer = await self._attempt(kind, data)
+                answer = await self._attempt(kind, data, server)
             except (OSError, WireError):
-                self._go_to(self._another())
+                server = self._another(server)
             else:
                 if not isinstance(answer, Retry):
+                    if kind == EXECUTE:
+                        self._leader = server
                     return answer
                 why = answer.reason
-                leader = answer.leader
-                self._go_to(leader if leader in self._servers else self._another())
+                known = answer.leader in self._servers and answer.leader != server
+                server = cast("str", answer.leader) if known else self._another(server)
             self.repeated += 1
             await asyncio.sleep(self._rng.uniform(*PAUSE))
         raise OutcomeUnknown(why)
 
-    async def _attempt(self, kind: int, data: bytes) -> Answer:
-        """Ask the present server once.
+    async def _attempt(self, kind: int, data: bytes, server: str) -> Answer:
+        """Ask a server once.
 
         Raises:
             OSError: It did not answer in time (`TimeoutError` is one), or not at all.
@@ -174,28 +177,18 @@ class Client:
         """
         try:
             async with asyncio.timeout(ATTEMPT):
-                if self._connection is None:
-                    address = self._servers[self._target]
-                    self._connection = await _Connection.open(self._name, address)
-                return await self._connection.ask(kind, data)
+                if server not in self._connections:
+                    address = self._servers[server]
+                    self._connections[server] = await _Connection.open(self._name, address)
+                return await self._connections[server].ask(kind, data)
         except BaseException:
-            self._disconnect()  # an answer that comes later must not be taken for another's
+            # An answer that comes later must not be taken for another's.
+            if server in self._connections:
+                self._connections.pop(server).close()
             raise
 
-    def _another(self) -> str:
-        others = sorted(set(self._servers) - {self._target}) or [self._target]
-        return self._rng.choice(others)
-
-    def _go_to(self, server: str | None) -> None:
-        assert server is not None
-        if server != self._target:
-            self._target = server
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def _another(self, server: str) -> str:
+        return self._rng.choice(sorted(set(self._servers) - {server}) or [server])
 
 
 class _Connection:
