@@ -117,12 +117,14 @@ BUGS = (
     ),
     Bug(
         "own-vote-before-disk",
-        "A candidate counts its own vote before it is durable.",
+        "A candidate counts its own vote before it is durable: a server alone leads a term twice.",
         (
             Edit(
                 _DURABILITY + "send_when_durable",
                 "if seq > self._confirmed:",
-                "if seq > self._confirmed and message.to != self._core.id:",
+                "if message.to == self._core.id:\n"
+                "        self._deliver(message)\n"
+                "    elif seq > self._confirmed:",
             ),
         ),
         ("test_durability::test_the_own_vote_counts_only_when_it_is_durable",),
@@ -147,7 +149,11 @@ BUGS = (
         "everything-before-disk",
         "All messages leave before what they claim is durable.",
         (
-            Edit(_DURABILITY + "send_when_durable", "if seq > self._confirmed:", "if False:"),
+            Edit(
+                _DURABILITY + "send_when_durable",
+                "if seq > self._confirmed:",
+                "if message.to == self._core.id:\n        self._deliver(message)\n    elif False:",
+            ),
             Edit(_DURABILITY + "acknowledge", "if seq > self._confirmed:", "if False:"),
         ),
         (
