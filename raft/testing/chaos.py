@@ -39,8 +39,11 @@ from raft.testing.invariants import InvariantBroken
 from raft.testing.mixes import Mix
 from raft.testing.wal_disk import WalDisk
 
-#: Election timeouts (upper ends) within which a healed cluster has one leader and one log.
+#: Election timeouts (upper ends) within which a healed cluster has one leader and one log, once
+#: for each message that somebody has to catch up with a round trip and a sync have passed.
 LIVENESS_TIMEOUTS = 20
+#: Seconds that those take at most in a healed cluster.
+ROUND_TRIP = 0.05
 #: Lines of a failing run that are told.
 TOLD = 60
 
@@ -424,7 +427,8 @@ class Chaos:
         timeout = config.election_timeout_limit
         for name in cluster.machines:  # As a driver that saw connections break and come would.
             cluster.call(name, "wake")
-        if not cluster.run_until(cluster.agreed, LIVENESS_TIMEOUTS * timeout, every=0.2):
+        limit = LIVENESS_TIMEOUTS * timeout + ROUND_TRIP * self._missing()
+        if not cluster.run_until(cluster.agreed, limit, every=0.2):
             raise InvariantBroken("liveness", f"no agreement: {self._standing()}")
         proposed = cluster.propose(b"last")[0]
         for name in cluster.machines:
@@ -440,6 +444,12 @@ class Chaos:
         most = pairs * (20 + 4 * patience / config.heartbeat_interval)
         if cluster.messages - before > most:
             raise InvariantBroken("liveness", f"{cluster.messages - before} messages when idle")
+
+    def _missing(self) -> int:
+        """Return how many messages somebody has to be sent, one by one, to catch up."""
+        indexes = [self.cluster.machine(name).last_index for name in self.cluster.machines]
+        chunks = 512 // self.mix.config.snapshot_chunk_size  # A journal's snapshot is no larger.
+        return max(indexes) - min(indexes) + chunks
 
     def _without_outcome(self) -> list[str]:
         """Return the reads and forwarded proposals of present lives that wait for ever."""

@@ -376,6 +376,24 @@ def test_a_server_behind_the_log_gets_a_snapshot() -> None:
     assert cluster.application(name).digest == cluster.application(leader).digest
 
 
+def test_a_witness_gets_a_snapshot_without_contents() -> None:
+    cluster = Cluster(seed=1, config=Config(trailing_entries=0))
+    cluster.start(3, witnesses=["n3"])
+    leader = cluster.elect()
+    cluster.crash("n3")
+    cluster.propose(b"x", b"y")
+    cluster.run(0.5)
+    cluster.compact(leader)
+
+    cluster.restart("n3")
+    cluster.run(1.0)
+
+    (installed,) = cluster.events(SnapshotInstalled, at="n3")
+    assert installed.snapshot.data == b""
+    assert cluster.application("n3").count == 0
+    assert cluster.agreed()
+
+
 def test_an_application_whose_own_state_is_durable_goes_on_from_there() -> None:
     cluster = founded()
     name = follower(cluster)
