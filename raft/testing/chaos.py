@@ -449,7 +449,7 @@ class Chaos:
         """Return how many messages somebody has to be sent, one by one, to catch up."""
         indexes = [self.cluster.machine(name).last_index for name in self.cluster.machines]
         chunks = 512 // self.mix.config.snapshot_chunk_size  # A journal's snapshot is no larger.
-        return max(indexes) - min(indexes) + chunks
+        return int(max(indexes) - min(indexes) + chunks)
 
     def _without_outcome(self) -> list[str]:
         """Return the reads and forwarded proposals of present lives that wait for ever."""
