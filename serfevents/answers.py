@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from attrs import evolve
+
 from serfevents.codec import (
     MEMO_SIZE_MAX,
     decode_query,
@@ -24,7 +26,7 @@ from serfevents.codec import (
 from serfevents.core import Core, Source
 from serfevents.errors import DecodeError, InvalidExpression, PayloadTooLarge, UnknownQuery
 from serfevents.filters import compile_filters
-from serfevents.members import ALIVE
+from serfevents.members import ALIVE, NAME_SIZE_MAX
 from serfevents.messages import (
     FLAG_ACK,
     FLAG_NO_BROADCAST,
@@ -35,6 +37,7 @@ from serfevents.messages import (
 )
 from serfevents.outputs import Kind, QueryReceived
 from serfevents.queries import INTERNAL_PREFIX, Queries
+from serfevents.records import Address
 from serfevents.roster import Entry, Roster
 from serfevents.stats import count_name
 
@@ -108,7 +111,9 @@ class _Pending:
     __slots__ = ("answered", "deadline", "query")
 
     def __init__(self, query: Query, deadline: float) -> None:
-        self.query = query
+        # Who asks chooses the size of a query and how long it may be answered: what an answer
+        # doesn't need is not kept.
+        self.query = evolve(query, filters=(), name="", payload=b"")
         self.deadline = deadline
         self.answered = False
 
@@ -147,6 +152,8 @@ class Answers:
             DecodeError: It is none.
         """
         query = decode_query(payload)
+        if len(query.source) > NAME_SIZE_MAX:
+            raise DecodeError("bad-name", f"a name of {len(query.source)} characters")
         core = self._core
         if not core.witness(core.query_clock, query.ltime, source):
             return False
@@ -263,8 +270,10 @@ class Answers:
             core.reject(None, "bad-address", f"no answer to a query of {query.source!r}")
             return
         core.reply(query.address, query.source, message)
-        # As many as to have an effect beside who asked and who answers.
-        if 0 < query.relay_factor < len(self._roster):
+        # As many as to have an effect beside who asked and who answers; and none to an address
+        # that anybody may have written, where it would be a flood of up to 255 answers for one.
+        asker = self._find(query.source, query.address)
+        if asker is not None and 0 < query.relay_factor < len(self._roster):
             wrapped = encode_relay(Relay(query.address, query.source, message))
             for helper in self._helpers(query):
                 core.reply(helper.member.address, helper.member.name, wrapped)
@@ -306,9 +315,8 @@ class Answers:
             raise DecodeError("too-large", f"{len(message)} bytes to pass on, limit {limit}")
         if relay.address is None:
             raise DecodeError("bad-address", "nowhere to pass an answer on to")
-        roster = self._roster
-        entry = roster.get(relay.name) if relay.name else roster.at(relay.address)
-        if entry is None or entry.member.address != relay.address:
+        entry = self._find(relay.name, relay.address)
+        if entry is None:
             raise DecodeError("relay-unknown-destination", f"{relay.name!r} at {relay.address}")
         if entry.member.name == core.name:
             return self._deliver(message, source)
@@ -321,6 +329,11 @@ class Answers:
     def _deliver(self, message: bytes, source: Source) -> bool:
         assert self.queries is not None
         return self.queries.receive(message, source)
+
+    def _find(self, name: str, address: Address) -> Entry | None:
+        """Return the member of a name at an address; without a name, whoever lives there."""
+        entry = self._roster.get(name) if name else self._roster.at(address)
+        return entry if entry is not None and entry.member.address == address else None
 
     def _own(self) -> Entry:
         entry = self._roster.get(self._core.name)

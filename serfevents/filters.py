@@ -8,17 +8,22 @@ Source: serf/query.go shouldProcessQuery.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias
 
 from serfevents.codec import decode_filter, encode_filter
 from serfevents.errors import DecodeError, InvalidExpression
 from serfevents.messages import NodeFilter, TagFilter
+from serfevents.expression_program import SIZE_MAX
 from serfevents.tag_expressions import compile_expression
 
 #: Larger filters are compiled each time.
 MEMO_SIZE_MAX: Final = 4096
+
+#: Instructions of all the expressions of one query: together they may cost what one may. A query
+#: has room for a hundred filters, and each member would pay for all of them.
+INSTRUCTIONS_MAX: Final = SIZE_MAX
 
 #: Given a member's name and tags, whether it is concerned.
 Matcher: TypeAlias = Callable[[str, Mapping[str, str]], bool]
@@ -28,13 +33,12 @@ def encode_filters(nodes: Iterable[str], tags: Mapping[str, str]) -> tuple[bytes
     """Return filters as a query carries them.
 
     Raises:
-        InvalidExpression: One of the tags' expressions is none.
+        InvalidExpression: One of the tags' expressions is none, or all together are too large.
     """
     nodes = tuple(nodes)
     filters = [encode_filter(NodeFilter(nodes))] if nodes else []
-    for tag, expression in tags.items():
-        compile_expression(expression)
-        filters.append(encode_filter(TagFilter(tag, expression)))
+    filters += [encode_filter(TagFilter(tag, text)) for tag, text in tags.items()]
+    _check_size(compile_expression(text).size for text in tags.values())
     return tuple(filters)
 
 
@@ -43,11 +47,18 @@ def compile_filters(filters: Iterable[bytes]) -> Matcher:
 
     Raises:
         DecodeError: One is no filter, or of a type that isn't known: nobody is concerned.
-        InvalidExpression: An expression is none: nobody is concerned.
+        InvalidExpression: An expression is none, or all together are too large: nobody is
+            concerned.
     """
-    matchers = [
-        _compile(blob) if len(blob) <= MEMO_SIZE_MAX else _compile_anew(blob) for blob in filters
-    ]
+    matchers: list[Matcher] = []
+
+    def sizes() -> Iterator[int]:
+        for blob in filters:
+            matcher, size = _compile(blob) if len(blob) <= MEMO_SIZE_MAX else _compile_anew(blob)
+            matchers.append(matcher)
+            yield size
+
+    _check_size(sizes())
 
     def matches(name: str, tags: Mapping[str, str]) -> bool:
         return all(matcher(name, tags) for matcher in matchers)
@@ -68,7 +79,17 @@ def matches(filters: Iterable[bytes], name: str, tags: Mapping[str, str]) -> boo
         return False
 
 
-def _compile_anew(blob: bytes) -> Matcher:
+def _check_size(sizes: Iterable[int]) -> None:
+    """Refuse expressions that are too large together, at the first that is too much."""
+    room = INSTRUCTIONS_MAX
+    for size in sizes:
+        room -= size
+        if room < 0:
+            raise InvalidExpression("too-large", f"more than {INSTRUCTIONS_MAX} instructions")
+
+
+def _compile_anew(blob: bytes) -> tuple[Matcher, int]:
+    """Return what one filter asks, and the size of its expression."""
     each = decode_filter(blob)
     if isinstance(each, NodeFilter):
         names = frozenset(each.names)
@@ -76,14 +97,15 @@ def _compile_anew(blob: bytes) -> Matcher:
         def named(name: str, _: Mapping[str, str]) -> bool:
             return name in names
 
-        return named
+        return named, 0
     tag, expression = each.tag, compile_expression(each.expression)
 
     def tagged(_: str, tags: Mapping[str, str]) -> bool:
         # A missing tag is the empty text, which an expression may well match.
         return expression.search(tags.get(tag, ""))
 
-    return tagged
+    return tagged, expression.size
 
 
-_compile = lru_cache(maxsize=1024)(_compile_anew)
+# A compiled expression may take a third of a megabyte.
+_compile = lru_cache(maxsize=128)(_compile_anew)
