@@ -99,9 +99,10 @@ def create(run: Run, command: Create) -> PutOk:
 
 def delete(run: Run, command: Delete) -> DeleteOk:
     """See `Delete`."""
-    run.check_text("key", command.key)
-    run.allow("delete", command.key)
     old = run.state.entries.get(command.key)
+    if old is None:
+        run.check_text("key", command.key)
+    run.allow("delete", command.key)
     if old is None:
         return DeleteOk(0)
     _compare(command.key, old, command.cas, command.if_version)
@@ -156,8 +157,7 @@ def lock(run: Run, command: Lock) -> LockOk:
     """See `Lock`."""
     key, session = command.key, command.session
     old = run.state.entries.get(key)
-    if old is None:
-        run.check_text("key", key)
+    run.check_text("key", key)
     run.allow("lock", key)
     if command.value is not KEEP:
         run.check_value(command.value)
@@ -194,7 +194,7 @@ def unlock(run: Run, command: Unlock) -> UnlockOk:
         raise Refused(NotHeld(key, "" if old is None else old.lock_session))
     if command.delete:
         run.remove(old, Cause.UNLOCK)
-        return UnlockOk(record_of(old), True, old.expires)
+        return UnlockOk(record_of(old), True)
     new = attrs.evolve(_refilled(old, command), lock_session="", lock_revision=0)
     entry = run.write(old, new, Cause.UNLOCK)
     return UnlockOk(record_of(entry), False, entry.expires)

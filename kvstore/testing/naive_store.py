@@ -134,7 +134,8 @@ class NaiveStore:
         state, before = run.state, self._state.entries
         for key in list(state.causes):
             old, new = before.get(key), state.entries.get(key)
-            if key not in state.forced and _same(old, new):
+            is_forced = key in state.forced and new is not old
+            if not is_forced and _same(old, new):
                 del state.causes[key]
                 if old is not None and new is not None:
                     state.entries[key] = attrs.evolve(old, expires=new.expires)

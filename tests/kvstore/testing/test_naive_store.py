@@ -221,6 +221,8 @@ def test_keys_and_values_have_a_size(store: Any) -> None:
         (Keys("long"), "prefix"),
         (Keys(after="long"), "after"),
         (Touch(("long",)), "keys"),
+        (Lock("long", "s"), "key"),
+        (Delete("gone"), "key"),
         (SetQuota("long", 1), "prefix"),
         (DropQuota("long"), "prefix"),
     ):
@@ -489,11 +491,11 @@ def test_only_the_holder_unlocks(store: Any) -> None:
 
 
 def test_an_unlock_can_delete_the_key(store: Any) -> None:
-    do(store, SessionOpen("s"), Lock("a", "s", b"v"))
+    do(store, SessionOpen("s"), Put("a", ttl=1_000), Lock("a", "s", b"v"))
 
     unlocked = do(store, Unlock("a", "s", delete=True))
 
-    assert (unlocked.deleted, unlocked.entry.value) == (True, b"v")
+    assert (unlocked.deleted, unlocked.entry.value, unlocked.expires) == (True, b"v", None)
     assert keys(store, prefix="") == ()
 
 
@@ -734,6 +736,12 @@ def test_what_a_transaction_undoes_itself_did_not_happen(store: Any) -> None:
 
     assert (applied.changed, applied.events) == (False, ())
     assert entry(store, "a") == Entry("a", b"0", 0, 1, 1, 1)
+
+
+def test_a_key_that_comes_and_goes_in_one_transaction_was_never_there(store: Any) -> None:
+    applied = store.apply(Txn((), (Put("a", force=True), Delete("a"))))
+
+    assert (applied.changed, applied.events) == (False, ())
 
 
 def test_a_key_that_is_deleted_and_put_back_in_one_transaction_is_a_new_one(store: Any) -> None:
