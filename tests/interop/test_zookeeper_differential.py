@@ -265,16 +265,35 @@ def test_what_cannot_be_done_with_the_root_is_refused_by_the_same_number(
     pair.real.root = root
 
 
-def test_a_node_set_often_in_a_transaction_has_all_its_versions(pair: Pair) -> None:
-    ours, real = pair.sessions[0]
-    sets = [SetDataRequest("/a", b"", version) for version in range(3)]
-    multi = ("multi", [CreateRequest("/a"), *sets, CheckVersionRequest("/a", 3)])
-    anew = ("multi", [DeleteRequest("/a"), CreateRequest("/a"), SetDataRequest("/a", b"", 0)])
-    one = ("set", SetDataRequest("/a", b""))
+SETS = [SetDataRequest("/a", b"")] * 3
+ANEW = [DeleteRequest("/a"), CreateRequest("/a"), SetDataRequest("/a", b"", 0)]
+RECURSIVE = ("add watch", ("/", AddWatchMode.PERSISTENT_RECURSIVE))
 
-    for step in (multi, one, ("multi", sets), ("multi", [*[one[1]] * 3]), one, anew, one):
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        # Every setting in a transaction is a version, also of a node that it creates anew.
+        (("multi", [CreateRequest("/a"), *SETS, CheckVersionRequest("/a", 3)]), ("multi", SETS)),
+        (("create", CreateRequest("/a")), ("multi", SETS), ("multi", ANEW), ("multi", SETS)),
+        # A child that comes and goes in a transaction counts.
+        (("multi", [CreateRequest("/a"), CreateRequest("/a/b"), DeleteRequest("/a/b")]),),
+        # A session has one watch of a kind on a path, that goes on as the last was to.
+        (("get children", ("/", True)), RECURSIVE, ("create", CreateRequest("/a"))),
+        (RECURSIVE, ("get children", ("/", True)), ("create", CreateRequest("/a"))),
+        (RECURSIVE, ("exists", ("/", True)), ("create", CreateRequest("/a"))),
+    ],
+)
+def test_a_small_thing_is_zookeepers_too(pair: Pair, steps: tuple[Step, ...]) -> None:
+    ours, real = pair.sessions[0]
+    for step in (*steps, ("set", SetDataRequest("/a", b"1"))):
         assert outcome(ours, step) == outcome(real, step)
-        assert not is_refusal(outcome(real, ("exists", ("/a", False))))
+        assert polled(ours) == real.events()
+
+    for path in ("/", "/a"):
+        read = ("get", (path, False))
+        assert outcome(ours, read) == outcome(real, read)
+        assert not isinstance(outcome(real, read), Code)
 
 
 def test_setting_a_node_moves_its_time_and_no_other(pair: Pair) -> None:

@@ -172,6 +172,13 @@ def test_a_refusal_has_zookeepers_number_takes_a_transaction_and_changes_nothing
     assert zookeeper.store.applied_index == index + 1
 
 
+def test_version_0_is_a_version_like_others(session: Session) -> None:
+    session.create("/a")
+    session.set("/a", b"")
+
+    assert code_of(session, CheckVersionRequest("/a", 0)) is Code.BAD_VERSION
+
+
 def test_an_error_reads_as_zookeepers(session: Session) -> None:
     with pytest.raises(ZookeeperError, match="KeeperErrorCode = NoNode for /a") as refused:
         session.delete("/a")

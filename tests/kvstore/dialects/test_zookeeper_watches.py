@@ -155,6 +155,16 @@ def test_a_later_watch_of_a_path_changes_how_it_goes_on(session: Session, writer
     assert told(session) == [("data", "/a"), ("children", "/a"), ("children", "/a")]
 
 
+def test_a_recursive_watch_ends_that_of_the_children_of_its_path(
+    session: Session, writer: Session
+) -> None:
+    session.get_children("/", watch=True)
+    session.add_watch("/", RECURSIVE)
+    writer.create("/a")
+
+    assert told(session) == [("created", "/a")]
+
+
 @pytest.mark.parametrize(
     ("kind", "left"),
     [
