@@ -461,6 +461,23 @@ def test_the_same_seed_is_the_same_run() -> None:
     assert digest(1) == digest(1) != digest(2)
 
 
+def test_a_machine_that_is_no_function_of_its_seed_is_found() -> None:
+    lives = 0
+
+    def make(birth: Birth) -> Raft:
+        nonlocal lives
+        lives += 1
+        return Raft(birth.name, birth.config, rng=Random(lives), now=birth.now)
+
+    def digest() -> str:
+        cluster = Cluster(make, seed=1)
+        cluster.start(3)
+        cluster.run(10.0)
+        return cluster.digest()
+
+    assert digest() != digest()
+
+
 def test_everything_that_goes_in_and_out_can_be_watched() -> None:
     outputs: list[tuple[str, Any]] = []
     inputs: list[tuple[str, str]] = []
