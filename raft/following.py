@@ -14,13 +14,12 @@ from raft.durability import Durability
 from raft.elections import Elections
 from raft.messages import AppendEntries, AppendEntriesResponse, Heartbeat, HeartbeatResponse
 from raft.outputs import LogRegression, QuiescenceChanged
-from raft.proposals import Proposals
 
 
 class Following:
     """Keeps the log equal to the leader's. All messages are of the present term and its leader."""
 
-    __slots__ = ("_applying", "_core", "_durability", "_elections", "_proposals")
+    __slots__ = ("_applying", "_core", "_durability", "_elections")
 
     def __init__(
         self,
@@ -28,13 +27,11 @@ class Following:
         durability: Durability,
         applying: Applying,
         elections: Elections,
-        proposals: Proposals,
     ) -> None:
         self._core = core
         self._durability = durability
         self._applying = applying
         self._elections = elections
-        self._proposals = proposals
 
     # --- entries
 
@@ -90,7 +87,6 @@ class Following:
         # What is committed is before the new entries, so it is out of danger.
         if missing <= log.last_index:
             core.stats.truncated += log.last_index - missing + 1
-            self._proposals.truncated(missing)
             log.truncate(missing)
             self._durability.truncated(missing)
         log.extend(entries.between(missing, entries.last_index))

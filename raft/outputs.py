@@ -145,7 +145,7 @@ class SnapshotInstalled:
 
 @frozen
 class ProposalsLost:
-    """Entries that this server proposed as leader were replaced by another leader's.
+    """Other entries are committed in the places of some that this server proposed as leader.
 
     They will never take effect: propose them again if that is wanted.
 

@@ -1,7 +1,11 @@
-"""What became of the entries that this server proposed: lost with a truncated tail, or unknown.
+"""What became of the entries that this server proposed while it led: lost, or unknown.
 
-Owns the ranges of entries of the terms that this server led and that are not yet committed.
-Committed ones are told by `EntriesCommitted`. Knows nothing of how entries come to be.
+Owns the ranges of entries of the terms that this server led and that are still open. Committed
+ones are told by `EntriesCommitted`. Knows nothing of how entries come to be.
+
+That the next leader has an entry removed from this server's log does not decide: another server
+may keep it, be elected after that leader's own entries got nowhere, and commit it after all. It is
+lost only once something else is committed in its place.
 """
 
 from __future__ import annotations
@@ -12,47 +16,62 @@ from raft.outputs import ProposalsExpired, ProposalsLost
 
 
 class Proposals:
-    """Own entries of former leaderships, a range for each term that still has some."""
+    """Own entries of former leaderships.
 
-    __slots__ = ("_core", "_ranges")
+    Attributes:
+        open: Those whose places are not yet applied, a range for each term that has some.
+    """
+
+    __slots__ = ("_core", "open")
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._ranges: list[LogIds] = []
+        self.open: list[LogIds] = []
 
     def led(self, term: int, first: int) -> None:
         """Note the end of a leadership whose own entries begin at `first`."""
         core = self._core
         first = max(first, core.commit + 1)
         if first <= core.log.last_index:
-            self._ranges.append(LogIds(term, first, core.log.last_index))
+            self.open.append(LogIds(term, first, core.log.last_index))
 
-    def truncated(self, index: int) -> None:
-        """Tell whose entries are lost as everything from `index` on is replaced."""
-        kept: list[LogIds] = []
-        for ids in self._uncommitted():
-            if ids.first < index:
-                kept.append(LogIds(ids.term, ids.first, min(ids.last, index - 1)))
-            if ids.last >= index:
-                lost = LogIds(ids.term, max(ids.first, index), ids.last)
-                self._core.emit(ProposalsLost(lost))
-        self._ranges = kept
+    def on_applied(self) -> None:
+        """Tell which entries are lost as others were applied in their places."""
+        ranges, self.open = self.open, []
+        for ids in ranges:
+            self._decide(ids)
 
-    def replaced(self, index: int) -> None:
-        """Tell what becomes of own entries as a snapshot up to `index` replaces the log.
+    def _decide(self, ids: LogIds) -> None:
+        """Close the part of a range that is decided: behind a lost entry all are lost."""
+        core, applied = self._core, self._core.applied
+        term_at = core.log.term_at
+        if ids.first > applied:
+            self.open.append(ids)
+        elif term_at(min(ids.last, applied)) != ids.term:
+            lost = next(
+                index for index in range(ids.first, applied + 1) if term_at(index) != ids.term
+            )
+            core.emit(ProposalsLost(LogIds(ids.term, lost, ids.last)))
+        elif ids.last > applied:
+            self.open.append(LogIds(ids.term, applied + 1, ids.last))
 
-        It replaces a log that is not the leader's at `index`, so behind it everything is lost.
+    def replaced(self, index: int, term: int) -> None:
+        """Tell what becomes of own entries as a snapshot takes the place of the log.
+
+        Args:
+            index: Last index that it covers: of what is before that nothing is known any more.
+            term: Term of the entry there. If it is another, all that was behind is lost.
         """
-        self.truncated(index + 1)
-        for ids in self._ranges:
-            self._core.emit(ProposalsExpired(ids))
-        self._ranges = []
-
-    def _uncommitted(self) -> list[LogIds]:
-        """Return the ranges without what was committed meanwhile."""
-        commit = self._core.commit
-        return [
-            LogIds(ids.term, max(ids.first, commit + 1), ids.last)
-            for ids in self._ranges
-            if ids.last > commit
-        ]
+        ranges, self.open = self.open, []
+        for ids in ranges:
+            known = index if ids.term != term else index + 1
+            if ids.first < known:
+                expired = LogIds(ids.term, ids.first, min(ids.last, known - 1))
+                self._core.emit(ProposalsExpired(expired))
+            if ids.last < known:
+                continue
+            rest = LogIds(ids.term, max(ids.first, known), ids.last)
+            if rest.first == index:
+                self._core.emit(ProposalsLost(rest))
+            else:
+                self.open.append(rest)

@@ -126,7 +126,7 @@ class SnapshotReceiving:
         """Replace the log, which is not the leader's where the snapshot ends."""
         core = self._core
         self._applying.settle(core.applied)
-        self._proposals.replaced(snapshot.index)
+        self._proposals.replaced(snapshot.index, snapshot.term)
         core.log.restart(snapshot.index, snapshot.term)
         self._durability.replaced(snapshot, core.applied)
         core.snapshot = snapshot

@@ -110,9 +110,9 @@ class Server:
             end_leading=self._end_leading,
             restarted=stored.hard_state.term > 0,
         )
-        follower = (core, self.durability, self.applying, self.elections, self._proposals)
+        follower = (core, self.durability, self.applying, self.elections)
         self._following = Following(*follower)
-        self._receiving = SnapshotReceiving(*follower)
+        self._receiving = SnapshotReceiving(*follower, self._proposals)
         if regression is not None:
             core.emit(regression)
             if not core.regressed:
@@ -360,6 +360,8 @@ class Server:
             self.reads.on_applied()
         if self.forwarding.batches:
             self.forwarding.on_applied()
+        if self._proposals.open:
+            self._proposals.on_applied()
         if self._receiving.offset:
             self._receiving.on_applied()
 

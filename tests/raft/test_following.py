@@ -222,14 +222,16 @@ def test_proposals_of_two_terms_are_lost_where_they_were_replaced() -> None:
     servers.network.clear()
     last = servers["a"].last_index
 
-    new = entries(9, first=last)
-    servers["a"].receive(AppendEntries("a", "b", 9, last - 1, 3, new), servers.now)
+    new = entries(*[9] * (last - 2), first=3)
+    servers["a"].receive(AppendEntries("a", "b", 9, 2, 2, new), servers.now)
+    servers.pump("a")
+    before = of(ProposalsLost, servers.events["a"])
+    servers["a"].receive(AppendEntries("a", "b", 9, last, 9, commit=last), servers.now)
     servers.pump("a")
 
-    assert servers.event("a", ProposalsLost).ids == LogIds(3, last, last)
-    servers["a"].receive(AppendEntries("a", "b", 9, 2, 2, entries(9, first=3)), servers.now)
-    servers.pump("a")
-    assert servers.event("a", ProposalsLost).ids == LogIds(2, 3, 3)
+    assert before == []
+    lost = [event.ids for event in of(ProposalsLost, servers.events["a"])]
+    assert lost == [LogIds(2, 3, 3), LogIds(3, last, last)]
 
 
 def test_entries_that_are_the_same_are_not_written_again() -> None:

@@ -284,8 +284,8 @@ def test_own_proposals_behind_a_snapshot_are_lost_and_those_in_it_unknown() -> N
     server.receive(chunk(0, 99), 0.0)
     outputs = drain(server)
 
-    assert of(ProposalsLost, outputs) == [ProposalsLost(LogIds(2, 10, 12))]
-    assert of(ProposalsExpired, outputs) == [ProposalsExpired(LogIds(2, 3, 9))]
+    assert of(ProposalsLost, outputs) == [ProposalsLost(LogIds(2, 9, 12))]
+    assert of(ProposalsExpired, outputs) == [ProposalsExpired(LogIds(2, 3, 8))]
 
 
 def test_a_leader_takes_no_snapshot() -> None:

@@ -388,4 +388,19 @@ BUGS = (
             "test_following::test_it_neither_votes_nor_campaigns_even_after_a_restart",
         ),
     ),
+    Bug(
+        "replaced-is-lost",
+        "A former leader's entries are said to be lost when they are removed from its own log: "
+        "another server may keep and commit them.",
+        (
+            Edit(
+                _FOLLOWING + "_merge",
+                "log.truncate(missing)",
+                "from raft.outputs import LogIds, ProposalsLost\n"
+                "        core.emit(ProposalsLost(LogIds(log.last_term, missing, log.last_index)))\n"
+                "        log.truncate(missing)",
+            ),
+        ),
+        ("test_proposals::test_what_the_next_leader_removes_may_be_committed_by_the_one_after_it",),
+    ),
 )
