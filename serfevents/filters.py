@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 
 from serfevents.codec import decode_filter, encode_filter
 from serfevents.errors import DecodeError, InvalidExpression
-from serfevents.messages import NodeFilter, TagFilter
 from serfevents.expression_program import SIZE_MAX
+from serfevents.messages import NodeFilter, TagFilter
 from serfevents.tag_expressions import compile_expression
 
 #: Larger filters are compiled each time.

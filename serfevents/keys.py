@@ -26,12 +26,17 @@ from serfevents.messages import KeyRequest, KeyResponse, Query
 from serfevents.outputs import ChangeKeyring, KeyChange, KeysAnswered, QueryFinished
 from serfevents.queries import INTERNAL_PREFIX, Collector, Queries
 from serfevents.roster import Roster
+from serfevents.stats import count_name
 
 #: The query that asks for all keys; the others are named for the change that they ask for.
 LIST_KEYS: Final = "list-keys"
 
 #: Least bytes that a key takes in an answer. Source: serf/internal_query.go minEncodedKeyLength.
 ENCODED_KEY_SIZE_MIN: Final = 25
+
+#: Different keys that are counted of all members together: a few are in use, and one member may
+#: make up thousands.
+KEYS_MAX: Final = 1024
 
 NO_KEYRING: Final = "No keyring to modify (encryption not enabled)"
 EMPTY_KEYRING: Final = "Keyring is empty (encryption not enabled)"
@@ -170,9 +175,9 @@ class _Operation(Collector):
         if response.message or not response.result:
             self._messages[source] = response.message
         for key in dict.fromkeys(response.keys):
-            self._keys[key] = self._keys.get(key, 0) + 1
+            count_name(self._keys, key, KEYS_MAX)
         if primary := response.primary_key:
-            self._primary_keys[primary] = self._primary_keys.get(primary, 0) + 1
+            count_name(self._primary_keys, primary, KEYS_MAX)
 
     def finished(self, outcome: QueryFinished) -> None:
         self._then(

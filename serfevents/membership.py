@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import chain
 from typing import Final
 
 from attrs import frozen
@@ -327,7 +328,10 @@ class Membership:
         )
 
     def merge(self, state: PushPull, source: Source) -> None:
-        """Weigh what another member knows of everybody. Nothing of it is passed on. O(n)."""
+        """Weigh what another member knows of everybody. Nothing of it is passed on. O(n).
+
+        One time that is too far ahead ends it: who tells one is not believed the rest.
+        """
         core = self._core
         # No message has the time of its clock yet.
         if state.ltime and not core.witness(core.clock, state.ltime - 1, source):
@@ -336,34 +340,48 @@ class Membership:
         told = dict.fromkeys(state.left)
         # Leaves first: a join of the same time must not come before them.
         for name in told:
-            self._merge_left(name, ltimes.get(name, 0), source)
+            if not self._merge_left(name, ltimes.get(name, 0), source):
+                return
         for name in state.leaving:
-            if name not in told and self._is_plausible(name, ltimes.get(name, 0), source):
+            if name not in told:
+                if not self._is_plausible(name, ltimes.get(name, 0), source):
+                    return
                 told[name] = None
                 self._take_leave(LeaveIntent(ltimes.get(name, 0), name))
         for name, ltime in ltimes.items():
-            if name not in told and self._is_plausible(name, ltime, source):
-                if name == core.name and ltime > self._own().status_ltime and not core.leaving:
-                    # Somebody heard of an intent about us that isn't ours, or of an earlier life.
-                    core.stats.refutations += 1
-                    self.announce()
-                else:
-                    self._take_join(JoinIntent(ltime, name))
+            if name not in told and not self._merge_here(name, ltime, source):
+                return
 
-    def _merge_left(self, name: str, ltime: int, source: Source) -> None:
-        """Another member knows that a member left.
+    def _merge_here(self, name: str, ltime: int, source: Source) -> bool:
+        """Another member knows that a member is here; return whether that is plausible."""
+        core = self._core
+        if not self._is_plausible(name, ltime, source):
+            return False
+        if name == core.name and ltime > self._own().status_ltime and not core.leaving:
+            # Somebody heard of an intent about us that isn't ours, or of an earlier life.
+            core.stats.refutations += 1
+            self.announce()
+        else:
+            self._take_join(JoinIntent(ltime, name))
+        return True
+
+    def _merge_left(self, name: str, ltime: int, source: Source) -> bool:
+        """Another member knows that a member left; return whether that is plausible.
 
         The leave is told one time later, since its own intent may have the time of our join.
         """
         entry = self._roster.get(name)
         if entry is not None and entry.status is LEFT:
             # Deviation: without this the time would grow with every exchange.
-            if self._is_plausible(name, ltime, source):
-                entry.status_ltime = max(entry.status_ltime, ltime)
-            return
+            if not self._is_plausible(name, ltime, source):
+                return False
+            entry.status_ltime = max(entry.status_ltime, ltime)
+            return True
         ltime = min(ltime + 1, LTIME_MAX)
-        if self._is_plausible(name, ltime, source):
-            self._take_leave(LeaveIntent(ltime, name), wins_ties=False)
+        if not self._is_plausible(name, ltime, source):
+            return False
+        self._take_leave(LeaveIntent(ltime, name), wins_ties=False)
+        return True
 
     # --- periodic work -----------------------------------------------------------------------
 
@@ -405,11 +423,12 @@ class Membership:
 
     def _forget_one(self) -> bool:
         """Make room for a member by forgetting one that is gone; return whether there was one."""
-        for name in (*self._roster.failed, *self._roster.left):
+        for name in chain(self._roster.failed, self._roster.left):
             entry = self._roster.get(name)
             assert entry is not None
-            self._erase([entry])
-            return True
+            if not self._is_self(entry):
+                self._erase([entry])
+                return True
         return False
 
     def _erase(self, entries: list[Entry]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from serfevents.codec import decode_query_response, encode_query
@@ -371,12 +371,16 @@ class _Teller(Collector):
         self._core.emit(outcome)
 
 
-def check_filter_arguments(nodes: tuple[str, ...], tags: Mapping[str, str]) -> None:
-    """Refuse filters that are not texts.
+def check_filter_arguments(nodes: Iterable[str], tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of a filter; refuse filters that are not texts.
 
     Raises:
-        TypeError: They are not.
+        TypeError: They are not, or `nodes` is one text, whose letters are nobody's names.
     """
+    if isinstance(nodes, str):
+        raise TypeError(f"nodes are several names, not {nodes!r}")
+    nodes = tuple(nodes)
     for text in (*nodes, *tags.keys(), *tags.values()):
         if not isinstance(text, str):
             raise TypeError(f"filters are texts, not {text!r}")
+    return nodes

@@ -274,7 +274,7 @@ class SerfEvents:
         if self._over:
             return
         core = self._core
-        if now > core.now:
+        if not now <= core.now:
             core.now = check_time(now)
         stats = core.stats
         stats.messages_received += 1
@@ -444,8 +444,7 @@ class SerfEvents:
         check_bytes(payload, "a payload")
         if name.startswith(INTERNAL_PREFIX) and (name != PING or payload):
             raise ValueError(f"queries named {INTERNAL_PREFIX}* are Serf's own")
-        nodes = tuple(nodes)
-        check_filter_arguments(nodes, tags)
+        nodes = check_filter_arguments(nodes, tags)
         if timeout is not None and not 0 < timeout <= QUERY_TIMEOUT_MAX:
             raise ValueError(f"a timeout is within (0, {QUERY_TIMEOUT_MAX}] s, not {timeout!r}")
         filters = encode_filters(nodes, tags)
@@ -620,7 +619,7 @@ class SerfEvents:
 
     def _advance(self, now: float) -> None:
         """Take the caller's time; an older one counts as the newest seen."""
-        if now > self._core.now:
+        if not now <= self._core.now:  # nor is it no number
             self._core.now = check_time(now)
 
     def _enter(self, now: float) -> bool:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 
 import pytest
 
-from serfevents import InvalidExpression, PayloadRejected
-from serfevents.codec import encode_filter
+from serfevents import InvalidExpression, KeysAnswered, PayloadRejected
+from serfevents.codec import encode_filter, encode_key_response
 from serfevents.filters import INSTRUCTIONS_MAX, encode_filters
-from serfevents.messages import TagFilter
-from tests.serfevents.vocabulary import Sent, ack, drain, hears, machine, only, query
+from serfevents.keys import KEYS_MAX
+from serfevents.messages import KeyResponse, PushPull, TagFilter
+from tests.serfevents.vocabulary import (
+    Sent,
+    Told,
+    ack,
+    answer,
+    drain,
+    hears,
+    joins,
+    machine,
+    merges,
+    only,
+    query,
+    wait,
+)
 
 
 def test_the_expressions_of_one_query_cost_together_what_one_may() -> None:
@@ -62,3 +77,63 @@ def test_who_asks_has_no_endless_name() -> None:
     hears(a, query(source="b" * 513, at=("10.0.0.2", 7946)), source="b")
 
     assert [each.reason for each in drain(a)] == ["bad-name"]
+
+
+def test_a_state_full_of_absurd_times_is_one_rejection() -> None:
+    a = machine("a", knows="b")
+    for told in (
+        PushPull(ltime=1, status_ltimes={f"n{number}": 1 << 63 for number in range(1000)}),
+        PushPull(
+            ltime=1,
+            left=tuple(f"n{number}" for number in range(1000)),
+            status_ltimes={f"n{number}": 1 << 63 for number in range(1000)},
+        ),
+        PushPull(
+            ltime=1,
+            leaving=tuple(f"n{number}" for number in range(1000)),
+            status_ltimes={f"n{number}": 1 << 63 for number in range(1000)},
+        ),
+    ):
+        merges(a, told)
+
+        assert [each.reason for each in drain(a)] == ["ltime-too-far"]
+
+
+def test_a_full_table_does_not_forget_ourselves_while_we_leave() -> None:
+    a = machine("a", knows="b", members_max=2)
+    a.leave(0.0)
+    wait(a, 5.0)
+    a.membership_left(5.0)
+    joins(a, "c", now=5.1)
+
+    assert a.own.name == "a"
+    assert a.stats.rejected["table-full"] == 1
+
+
+def test_one_text_is_not_taken_for_several_names() -> None:
+    a = machine("a", knows="b")
+
+    with pytest.raises(TypeError, match="several names"):
+        a.query("load", b"", 0.0, nodes="web")
+
+
+def test_a_time_that_is_no_number_is_refused() -> None:
+    a = machine("a", knows="b")
+
+    with pytest.raises(ValueError, match="finite"):
+        a.handle_timeout(math.nan)
+    with pytest.raises(ValueError, match="finite"):
+        a.receive(b"", None, math.nan)
+
+
+def test_members_that_make_up_keys_cost_little() -> None:
+    a = machine("a", knows="bcdef")
+    a.list_keys(0.0)
+    asked = only(drain(a), Told)[0].message
+    for name in "bcdef":
+        keys = tuple(f"{name}{number}" for number in range(1000))
+        told = KeyResponse(result=True, keys=keys, primary_key=name)
+        hears(a, answer(asked, name, encode_key_response(told)), source=name)
+
+    answered = only(wait(a, 60.0), KeysAnswered)[0]
+    assert len(answered.keys) == KEYS_MAX
