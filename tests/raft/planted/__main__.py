@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from tests.raft.planted.campaign import BUGS, NO_BUG, Death, by_chance, by_tests
+from tests.raft.planted.campaign import BUGS, NO_BUG, THEMES, Death, by_chance, by_tests
 from tests.raft.planted.planting import Bug
 
 
@@ -25,16 +26,16 @@ def named(bugs: list[Bug]) -> int:
     return survivors + len(innocent)
 
 
-def at_random(bugs: list[Bug], seconds: float) -> int:
+def at_random(bugs: list[Bug], seconds: float, themes: Sequence[str]) -> int:
     """Let random runs look for each bug; return how many runs without a bug failed."""
-    innocent, runs = by_chance(NO_BUG, seconds)
+    innocent, runs = by_chance(NO_BUG, seconds, themes)
     if innocent is not None:
         print(f"WITHOUT A BUG {innocent.killer} fails: {innocent.why}")
     else:
         print(f"without a bug {runs} runs pass in {seconds:.0f} s")
     killed = 0
     for bug in bugs:
-        death, runs = by_chance(bug, seconds)
+        death, runs = by_chance(bug, seconds, themes)
         killed += death is not None
         if death is None:
             print(f"{bug.name}: survives {runs} runs, {seconds:.0f} s")
@@ -60,6 +61,7 @@ def main() -> int:
     parser.add_argument(
         "--random", type=float, metavar="SECONDS", help="let random runs look, so long for each"
     )
+    parser.add_argument("--theme", choices=THEMES, help="of random runs; all in turn if not given")
     options = parser.parse_args()
     bugs = [BUGS[name] for name in options.names] or list(BUGS.values())
     if options.list:
@@ -67,7 +69,7 @@ def main() -> int:
             print(f"{bug.name}: {bug.what}")
         return 0
     if options.random:
-        return at_random(bugs, options.random)
+        return at_random(bugs, options.random, [options.theme] if options.theme else THEMES)
     return named(bugs)
 
 
