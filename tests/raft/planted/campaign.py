@@ -61,16 +61,15 @@ def by_chance(bug: Bug, seconds: float, themes: Sequence[str] = THEMES) -> tuple
 
     A run that fails without the bug, too, does not count.
     """
-    begin, played = time.perf_counter(), 0
-    for seed, theme in _runs(themes):
+    begin = time.perf_counter()
+    for played, (seed, theme) in enumerate(_runs(themes)):
         if (left := seconds - (time.perf_counter() - begin)) <= 0:
             return None, played
         with bug.planted():
             error = _play(seed, theme, left)
         took = time.perf_counter() - begin
-        played += 1
         if error is not None and (bug is NO_BUG or _play(seed, theme, PATIENCE) is None):
-            return Death(f"{theme} seed {seed}", _reason(error), took), played
+            return Death(f"{theme} seed {seed}", _reason(error), took), played + 1
     raise AssertionError("there is no end of seeds")
 
 
