@@ -204,8 +204,10 @@ def say(text: str) -> None:
 
 
 def print_line(line: str) -> None:
-    """Print a line of the journal."""
-    print(f"    {line}", flush=True)
+    """Print a line of the journal, whatever the terminal's encoding can show of it."""
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = line.encode(encoding, "backslashreplace").decode(encoding)
+    print(f"    {shown}", flush=True)
 
 
 async def start(arguments: Sequence[str]) -> int:

@@ -1,5 +1,7 @@
 """What the agent says about itself: one line each, in Serf's form, kept for `serf monitor`.
 
+Deviation: what can't be printed, line ends included, is shown escaped. Serf prints it as it is.
+
 Source: serf's cmd/serf/command/agent/log_writer.go and log_levels.go.
 """
 
@@ -11,6 +13,9 @@ from collections.abc import Callable
 
 #: From the most talkative on; the words are those of `-log-level`.
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR")
+
+#: Characters of a line beside its time; the name of a query alone may have a hundred thousand.
+LINE_MAX = 16 << 10
 
 #: Lines that are kept for those who ask later.
 KEPT = 512
@@ -91,6 +96,11 @@ class Journal:
         self._say("ERR", source, text)
 
     def _say(self, level: str, source: str, text: str) -> None:
+        # Peers choose names: one must not end the line, forge another, or upset a terminal.
+        if len(text) > LINE_MAX:
+            text = text[:LINE_MAX] + "..."
+        if not text.isprintable():
+            text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
         now = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(self._clock()))
         line = f"{now} [{level}] {source}: {text}"
         at = rank(level)

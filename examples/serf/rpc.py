@@ -17,6 +17,9 @@ from memberlist import Address
 #: Clients at once; more are hung up on.
 CLIENTS_MAX = 256
 
+#: Seconds that a client may take to say who it is; else strangers could hold all the places.
+HANDSHAKE_MAX = 10.0
+
 #: Bytes that may wait for a client that does not read; from then on records are dropped.
 WAITING_MAX = 4 << 20
 
@@ -145,8 +148,8 @@ class RpcServer:
         self, client: Client, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Read and execute, one request after the other; nothing is read meanwhile."""
-        session = client.session
-        while not session.over and (data := await reader.read(CHUNK)):
+        session, begun = client.session, asyncio.get_running_loop().time()
+        while not session.over and (data := await self._read(session, reader, begun)):
             session.receive(data)
             while (asked := session.next_request()) is not None:
                 client.flush()
@@ -154,3 +157,13 @@ class RpcServer:
                 await writer.drain()
             client.flush()
             await writer.drain()
+
+    @staticmethod
+    async def _read(session: Session, reader: asyncio.StreamReader, begun: float) -> bytes:
+        """Return the next bytes; none at the end, or from a stranger that takes too long."""
+        try:
+            async with asyncio.timeout_at(None if session.is_trusted else begun + HANDSHAKE_MAX):
+                return await reader.read(CHUNK)
+        except TimeoutError:
+            session.over = f"no handshake within {HANDSHAKE_MAX:g} s"
+            return b""

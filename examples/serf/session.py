@@ -13,6 +13,7 @@ Source: serf's cmd/serf/command/agent/ipc.go; field order and texts are those th
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,8 +35,12 @@ from examples.serf.requests import (
 #: The one version of the RPC that there is.
 RPC_VERSION = 1
 
-#: Bytes of the largest header or body, and of what waits behind it.
+#: Bytes of the largest header or body, and of what waits behind it. What they decode to may take
+#: sixty times as much.
 REQUEST_SIZE_MAX = 1 << 20
+
+#: The same before the client has shown that it may do anything.
+STRANGERS_SIZE_MAX = 1 << 16
 
 #: Streams that one client may have open.
 STREAMS_MAX = 64
@@ -87,6 +92,8 @@ class Session:
         self._pending: dict[int, Any] = {}
         self._told = 0
         self._out = bytearray()
+        self._received = 0
+        self._decoded = 0  # of `_received`: where the last complete value ended
         self._unpacker = msgpack.Unpacker(
             raw=True,
             strict_map_key=False,
@@ -104,7 +111,16 @@ class Session:
         try:
             self._unpacker.feed(data)
         except msgpack.BufferFull:
-            self.over = f"a request is larger than {REQUEST_SIZE_MAX} bytes"
+            self._refuse_size(REQUEST_SIZE_MAX)
+        self._received += len(data)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the client has shown all that it must."""
+        return self._greeted and self._trusted
+
+    def _refuse_size(self, limit: int) -> None:
+        self.over = f"a request is larger than {limit} bytes"
 
     def next_request(self) -> Asked | None:
         """Return the next request that is complete and allowed, or None.
@@ -115,10 +131,15 @@ class Session:
             try:
                 value = self._unpacker.unpack()
             except msgpack.OutOfData:
+                # The unpacker bounds what it has not looked at; what it has begun to build it not.
+                limit = REQUEST_SIZE_MAX if self.is_trusted else STRANGERS_SIZE_MAX
+                if self._received - self._decoded > limit:
+                    self._refuse_size(limit)
                 return None
             except (ValueError, TypeError) as error:  # all that msgpack raises
                 self.over = f"failed to decode: {error!r}"
                 return None
+            self._decoded = self._unpacker.tell()
             try:
                 asked = self._take_value(value)
             except BadRequest as error:
@@ -159,7 +180,8 @@ class Session:
                     self._greeted = True
                     self.answer(asked.number)
             case Authenticate(key):
-                if key == self._key:
+                # In a time that tells nothing of how much of it is right.
+                if hmac.compare_digest(encoded(key), encoded(self._key)):
                     self._trusted = True
                     self.answer(asked.number)
                 else:
@@ -207,6 +229,11 @@ class Session:
     def pending(self, number: int) -> Any | None:
         """Return what `expect_response` was given, or None for an unknown or forgotten one."""
         return self._pending.get(number)
+
+
+def encoded(text: str) -> bytes:
+    """Return a text as it was on the wire."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def pack(value: Mapping[str, Any]) -> bytes:

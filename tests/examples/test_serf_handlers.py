@@ -176,7 +176,7 @@ def test_what_a_script_prints_for_a_query_is_the_response() -> None:
     host.run(LOAD, until=lambda host: host.responses)
 
     assert host.responses == [(77, b"hi\nerr\n")]
-    assert host.said("[DEBUG] agent: Event 'query' script output: hi\nerr\n")
+    assert host.said("[DEBUG] agent: Event 'query' script output: hi\\nerr\\n")
 
 
 def test_a_silent_script_responds_nothing() -> None:
