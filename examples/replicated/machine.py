@@ -133,9 +133,9 @@ class ReplicatedStore:
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`; earlier calls change nothing."""
         due = self.next_timeout()
+        self.raft.handle_timeout(now)
         if due is None or now < due:
             return
-        self.raft.handle_timeout(now)
         if self._tick_at is not None and self._tick_at <= now:
             self._tick_from = now + TICK_INTERVAL
             self._propose_upkeep(Tick(), now)
@@ -187,9 +187,10 @@ class ReplicatedStore:
         Returns:
             A number that `Answered` repeats, unless the server crashes before.
         """
+        payload = request_entry(request, _milliseconds(now))
         number = self._number()
         try:
-            entry = self.raft.propose(request_entry(request, _milliseconds(now)), now)
+            entry = self.raft.propose(payload, now)
         except ProposalDropped as dropped:
             if dropped.reason is Drop.TOO_LARGE:
                 self._answer(number, Refused(dropped.reason.value))
@@ -211,6 +212,8 @@ class ReplicatedStore:
         Returns:
             A number that `Answered` repeats, unless the server crashes before.
         """
+        if type(command) is not bytes:
+            raise TypeError("a command must be bytes")
         number = self._number()
         try:
             read = self.raft.read(now)

@@ -52,7 +52,11 @@ _Settled: TypeAlias = (
 
 
 def request_entry(request: bytes, milliseconds: int) -> bytes:
-    """Return the entry for a client's request, at the proposer's time."""
+    """Return the entry for a client's request, at the proposer's time.
+
+    Raises:
+        TypeError: The request is not bytes.
+    """
     return _REQUEST + milliseconds.to_bytes(_TIME, "big") + request
 
 
