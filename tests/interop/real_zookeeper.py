@@ -16,7 +16,6 @@ from typing import Any
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import ZookeeperError as Refused
-from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.connection import Watch
 from kazoo.protocol.serialization import (
     CheckVersion,
@@ -92,22 +91,6 @@ class AddWatch:
 
 class RemoveWatches(AddWatch):
     type = 18
-
-
-class PatientZooKeeper(ZooKeeper):
-    """A server that is asked again and again whether it is up.
-
-    One that begins to accept connections forgets a session that is asked for too early, and never
-    answers: a client with the usual timeout of 30 seconds waits that long.
-    """
-
-    def _is_up(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text(errors="replace")
-        try:
-            with self.client(timeout=1.0):
-                return True
-        except (OSError, KazooTimeoutError):
-            return False
 
 
 class RealZooKeeper:

@@ -149,7 +149,8 @@ class ZooKeeper:
     def _is_up(self) -> bool:
         assert self.process.poll() is None, self.log.read_text(errors="replace")
         try:
-            with self.client():
+            # A starting server may lose the first request for a session: ask again soon.
+            with self.client(timeout=1.0):
                 return True
         except (OSError, KazooTimeoutError):
             return False

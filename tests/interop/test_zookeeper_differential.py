@@ -36,7 +36,7 @@ from kvstore.dialects.zookeeper_values import (
 )
 from tests.interop.agents import until
 from tests.interop.conftest import required
-from tests.interop.real_zookeeper import NO_STAT, PatientZooKeeper, RealSession, RealZooKeeper
+from tests.interop.real_zookeeper import NO_STAT, RealSession, RealZooKeeper
 from tests.interop.servers import JAVA, ZooKeeper
 
 pytestmark = pytest.mark.interop
@@ -207,14 +207,6 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
-    required(JAVA, "zookeeper", "zookeeper")
-    server = PatientZooKeeper(tmp_path_factory.mktemp("zookeeper"))
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
 def client(zookeeper: ZooKeeper) -> Iterator[KazooClient]:
     with zookeeper.client() as client:
         yield client
@@ -352,7 +344,7 @@ def tidy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
     with pytest.MonkeyPatch.context() as patch:
         options = "-Dznode.container.checkIntervalMs=50 -Dznode.container.maxPerMinute=600000"
         patch.setenv("JDK_JAVA_OPTIONS", options)
-        server = PatientZooKeeper(tmp_path_factory.mktemp("tidy"))
+        server = ZooKeeper(tmp_path_factory.mktemp("tidy"))
     yield server
     server.kill()
 
