@@ -20,7 +20,7 @@ from kvstore.commands import (
     SetToken,
     Unknown,
 )
-from kvstore.config import FEATURE_LEVEL, Config
+from kvstore.config import FEATURE_LEVEL, KEY_SIZE_LIMIT, Config
 from kvstore.directories import Directories
 from kvstore.fields import number_fault, optional_fault, text_fault
 from kvstore.refusals import Compacted, Future, Malformed, OverAlready, Refusal, Unsupported
@@ -84,15 +84,17 @@ def set_quota(state: State, command: SetQuota) -> Ok | Refusal:
         if limit is not None and current > limit:
             return OverAlready(prefix, what, limit, current)
     state.quotas.set(prefix, limits, usage)
+    state.limited = True
     return _OK
 
 
 def drop_quota(state: State, command: DropQuota) -> Ok | Refusal:
     """Take a quota away."""
-    refusal = text_fault("prefix", command.prefix, state.config.key_size_max)
+    refusal = text_fault("prefix", command.prefix, KEY_SIZE_LIMIT)
     if refusal is not None or (refusal := state.denied("drop_quota", "")) is not None:
         return refusal
     state.quotas.drop(command.prefix)
+    state.limited = bool(state.quotas.table)
     return _OK
 
 

@@ -55,17 +55,21 @@ class Directories:
         separator: The character that ends a directory's name.
         names: The name of each directory by its number.
         reused: How often a number was given to another directory.
+        revisions: The revision of the last change below each directory, by number.
+        parents: The number of the directory above each.
+        saved: For each open view the revisions that it has to see. Who writes a revision without
+            `touch` asks first whether there is any, and then calls `save`.
     """
 
     __slots__ = (
         "_children",
         "_free",
         "_numbers",
-        "_parents",
-        "_revisions",
-        "_saved",
         "names",
+        "parents",
         "reused",
+        "revisions",
+        "saved",
         "separator",
     )
 
@@ -74,26 +78,20 @@ class Directories:
         self.names: list[str] = []
         self.reused = 0
         self._numbers: dict[str, int] = {}
-        # By number: the revision of the last change, the number of the directory above, and how
-        # many directories are right below.
-        self._revisions: list[int] = []
-        self._parents: list[int] = []
+        self.revisions: list[int] = []
+        self.parents: list[int] = []
+        self.saved: list[Saved] = []
+        # How many directories are right below each, and numbers that can be given anew.
         self._children: list[int] = []
         self._free: list[int] = []
-        # What open views have to see, for each: revisions by number.
-        self._saved: list[Saved] = []
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def parent(self, number: int) -> int:
-        """Return the number of the directory above one."""
-        return self._parents[number]
-
     def index(self, name: str) -> int | None:
         """Return the revision of the last change below a directory, None if it is not known."""
         number = self._numbers.get(name)
-        return None if number is None else self._revisions[number]
+        return None if number is None else self.revisions[number]
 
     def indexed(self, key: str) -> str:
         """Return the lowest directory above a key, or a prefix, that is indexed by its depth."""
@@ -136,9 +134,9 @@ class Directories:
 
     def touch(self, number: int, revision: int) -> None:
         """Note a change in a directory, and so in all above. Complexity: O(depth)."""
-        if self._saved:
-            self._save(number)
-        revisions, parents = self._revisions, self._parents
+        if self.saved:
+            self.save(number)
+        revisions, parents = self.revisions, self.parents
         while number >= 0:
             revisions[number] = revision
             number = parents[number]
@@ -146,7 +144,7 @@ class Directories:
     def assign(self, name: str, revision: int) -> None:
         """Put a directory at a revision, as an export tells it; those above are told too."""
         number = self.number(name)
-        self._revisions[number] = revision
+        self.revisions[number] = revision
 
     def release(self, name: str, floor: int) -> bool:
         """Forget a directory without keys, if its last change is not above `floor`.
@@ -155,10 +153,10 @@ class Directories:
             Whether it is gone, so that the one above may be without keys too.
         """
         number = self._numbers.get(name)
-        if number is None or self._children[number] or self._revisions[number] > floor:
+        if number is None or self._children[number] or self.revisions[number] > floor:
             return False
         del self._numbers[name]
-        parent = self._parents[number]
+        parent = self.parents[number]
         if parent >= 0:
             self._children[parent] -= 1
         self._free.append(number)
@@ -170,7 +168,7 @@ class Directories:
         Args:
             changes: The number of a directory with the revision of a change in it.
         """
-        revisions, parents = self._revisions, self._parents
+        revisions, parents = self.revisions, self.parents
         used = set()
         for number, revision in changes:
             if number >= 0:
@@ -189,40 +187,40 @@ class Directories:
 
     # --- views
 
+    def save(self, number: int) -> None:
+        """Save the revisions of a directory and of those above for the open views."""
+        while number >= 0:
+            for saved in self.saved:
+                saved.setdefault(number, self.revisions[number])
+            number = self.parents[number]
+
     def freeze(self) -> Saved:
         """Open a view of the revisions as they are; `thaw` closes it. Complexity: O(1)."""
         saved: Saved = {}
-        self._saved.append(saved)
+        self.saved.append(saved)
         return saved
 
     def thaw(self, saved: Saved) -> None:
         """Close a view."""
-        self._saved = [one for one in self._saved if one is not saved]
+        self.saved = [one for one in self.saved if one is not saved]
 
     def index_in(self, saved: Saved, name: str) -> int:
         """Return the revision of a directory, that had keys or a history then, in a view."""
         number = self._numbers[name]
-        return saved.get(number, self._revisions[number])
+        return saved.get(number, self.revisions[number])
 
     # --- internals
 
-    def _save(self, number: int) -> None:
-        while number >= 0:
-            for saved in self._saved:
-                saved.setdefault(number, self._revisions[number])
-            number = self._parents[number]
-
     def _make(self, name: str) -> int:
         """Make a directory and those above that are missing; return its number."""
-        missing = [name]
-        parent = NO_DIRECTORY
-        for above in self.above(name[:-1]):
-            if (found := self._numbers.get(above)) is not None:
-                parent = found
-                break
-            missing.append(above)
-        for new in reversed(missing):
-            parent = self._add(new, parent)
+        missing, numbers, separator = [], self._numbers, self.separator
+        parent: int | None = None
+        while parent is None:
+            missing.append(name)
+            name = name[: name.rfind(separator, 0, -1) + 1]
+            parent = numbers.get(name) if name else NO_DIRECTORY
+        while missing:
+            parent = self._add(missing.pop(), parent)
         return parent
 
     def _add(self, name: str, parent: int) -> int:
@@ -230,13 +228,13 @@ class Directories:
             number = self._free.pop()
             self.reused += 1
             self.names[number] = name
-            self._parents[number] = parent
-            self._revisions[number] = self._children[number] = 0
+            self.parents[number] = parent
+            self.revisions[number] = self._children[number] = 0
         else:
-            number = len(self._revisions)
-            self._revisions.append(0)
+            number = len(self.revisions)
+            self.revisions.append(0)
             self.names.append(name)
-            self._parents.append(parent)
+            self.parents.append(parent)
             self._children.append(0)
         self._numbers[name] = number
         if parent >= 0:

@@ -19,6 +19,7 @@ from kvstore.entry import BONDS, Record
 from kvstore.errors import ImportRefused
 from kvstore.fields import text_fault
 from kvstore.imported_rows import KEY_SIZE_MAX, read_bonds
+from kvstore.tree import Records
 
 _FIELDS: Final = 8
 _ROW_TYPES: Final = {tuple}
@@ -75,7 +76,7 @@ class Entries:
         # The directory of the last key, and its number; None before the first.
         self._directory: str | None = None
         self._number = 0
-        self.records: dict[str, Record] = {}
+        self.records = Records()
         self.keys: list[str] = []
         self.bound: list[Record] = []
         self.fresh: list[str] = []

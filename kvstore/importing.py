@@ -115,6 +115,7 @@ class _Small:
         state.quotas = Quotas()
         for prefix, limits in self.quotas:
             state.quotas.set(prefix, limits, state.tree.weigh(prefix))
+        state.limited = bool(self.quotas)
         state.tree.history.marks.clear()
         state.tree.history.marks.extend(self.marks)
 

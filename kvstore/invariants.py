@@ -114,6 +114,7 @@ def _check_bonds(state: State) -> None:
 
 def _check_quotas(state: State) -> None:
     records = state.tree.records
+    assert state.limited == bool(state.quotas.table)
     for prefix in state.quotas.table:
         keys = state.tree.keys.between(prefix, prefix_end(prefix))
         size = sum(key_size(key) + len(records[key][VALUE]) for key in keys)

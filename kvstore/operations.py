@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from kvstore.change import Cause
 from kvstore.commands import KEEP, Create, Delete, DeleteRange, Keep, Lock, Put, Touch, Unlock
-from kvstore.config import UNSIGNED_MAX
+from kvstore.config import KEY_SIZE_LIMIT, UNSIGNED_MAX
 from kvstore.directories import directory_of
 from kvstore.entry import (
     BONDS,
@@ -66,7 +66,9 @@ _UNLOCK: Final = int(Cause.UNLOCK)
 _RANGE: Final = int(Cause.RANGE)
 
 
-def put(space: Space, command: Put) -> PutOk | Refusal:  # noqa: C901 (one path, in order)
+def put(  # noqa: C901, PLR0911 (one path, in order)
+    space: Space, command: Put
+) -> PutOk | Refusal:
     """Write a key."""
     state = space.state
     key, value, flags = command.key, command.value, command.flags
@@ -82,11 +84,13 @@ def put(space: Space, command: Put) -> PutOk | Refusal:  # noqa: C901 (one path,
     if flags is KEEP:
         flags = 0 if old is None else old[FLAGS]
     if old is None:
-        return _add(space, key, value, flags, bonds, _COMMAND)
+        if bonds is not None or state.limited:
+            return _add(space, key, value, flags, bonds, _COMMAND)
+        return PutOk(space.create(key, value, flags, None, _COMMAND), None, True)
     if command.keep_value:
         value = old[VALUE]
     changed = value != old[VALUE] or flags != old[FLAGS] or bonds is not before or command.force
-    if changed and (bonds is not before or state.quotas.table):
+    if changed and (bonds is not before or state.limited):
         refusal = space.room(key, old, len(value), bonds)
         if refusal is not None:
             return refusal
@@ -103,12 +107,15 @@ def create(space: Space, command: Create) -> PutOk | Refusal:
     """Write a key that is absent."""
     state = space.state
     config = state.config
+    key, number = command.key, 0
+    if command.sequence is not None:
+        if (refusal := _stem_fault(state, command)) is not None:
+            return refusal
+        key, number = _next_name(state, command)
+    # Who may not write the key learns nothing else, such as whether a session exists.
     refusal = (
-        (
-            key_fault(command.key, config)
-            if command.sequence is None
-            else _stem_fault(state, command)
-        )
+        key_fault(key, config.key_size_max)
+        or state.denied("create", key)
         or value_fault(command.value, config)
         or flags_fault(command.flags)
     )
@@ -117,12 +124,6 @@ def create(space: Space, command: Create) -> PutOk | Refusal:
     bonds = _rebound(state, None, command.owner, command.ttl)
     if isinstance(bonds, Refusal):
         return bonds
-    key, number = command.key, 0
-    if command.sequence is not None:
-        key, number = _next_name(state, command)
-        refusal = key_fault(key, config)
-    if refusal is not None or (refusal := state.denied("create", key)) is not None:
-        return refusal
     if (old := state.tree.records.get(key)) is not None:
         return Exists(make_entry(old, space.expires(old)))
     result = _add(space, key, command.value, command.flags, bonds, _COMMAND)
@@ -136,7 +137,7 @@ def delete(space: Space, command: Delete) -> DeleteOk | Refusal:
     state = space.state
     key = command.key
     old = state.tree.records.get(key) if type(key) is str else None
-    if old is None and (refusal := key_fault(key, state.config)) is not None:
+    if old is None and (refusal := key_fault(key)) is not None:
         return refusal
     if state.guarded and (refusal := state.denied("delete", key)) is not None:
         return refusal
@@ -155,7 +156,7 @@ def delete(space: Space, command: Delete) -> DeleteOk | Refusal:
 def delete_range(space: Space, command: DeleteRange) -> DeleteOk | Refusal:
     """Delete the keys of a selection."""
     state = space.state
-    bounds = selection(command, state.config)
+    bounds = selection(command)
     if isinstance(bounds, Refusal):
         return bounds
     refusal = optional_fault("limit", command.limit, 1) or switch_fault(
@@ -182,7 +183,7 @@ def delete_range(space: Space, command: DeleteRange) -> DeleteOk | Refusal:
 def touch(space: Space, command: Touch) -> TouchOk | Refusal:
     """Begin the ttl of keys anew."""
     state = space.state
-    refusal = texts_fault("keys", command.keys, state.config.key_size_max)
+    refusal = texts_fault("keys", command.keys, KEY_SIZE_LIMIT)
     if refusal is not None:
         return refusal
     for key in command.keys:
@@ -202,10 +203,12 @@ def lock(space: Space, command: Lock) -> LockOk | Refusal:  # noqa: PLR0911 (ref
     """Take the lock of a key."""
     state = space.state
     key, session = command.key, command.session
-    refusal = key_fault(key, state.config) or text_fault("session", session, NAME_SIZE_MAX)
+    refusal = key_fault(key) or text_fault("session", session, NAME_SIZE_MAX)
     if refusal is not None or (refusal := state.denied("lock", key)) is not None:
         return refusal
     old = state.tree.records.get(key)
+    if old is None and (refusal := key_fault(key, state.config.key_size_max)) is not None:
+        return refusal
     content = _content(state, old, command.value, command.flags)
     if isinstance(content, Refusal):
         return content
@@ -234,7 +237,7 @@ def unlock(space: Space, command: Unlock) -> UnlockOk | Refusal:
     state = space.state
     key, session = command.key, command.session
     refusal = (
-        key_fault(key, state.config)
+        key_fault(key)
         or text_fault("session", session, NAME_SIZE_MAX)
         or switch_fault("delete", command.delete)
     )
@@ -263,7 +266,7 @@ def _put_refused(  # noqa: PLR0911 (refusals)
 ) -> Refusal | None:
     """Return why a key cannot be written so, None if it can."""
     state = space.state
-    if old is None and (refusal := key_fault(command.key, state.config)) is not None:
+    if old is None and (refusal := key_fault(command.key, state.config.key_size_max)) is not None:
         return refusal
     if state.guarded and (refusal := state.denied("put", command.key)) is not None:
         return refusal
@@ -283,10 +286,8 @@ def _add(
     space: Space, key: str, value: bytes, flags: int, bonds: Bonds | None, cause: int
 ) -> PutOk | Refusal:
     """Add a key that is absent, if there is room."""
-    if bonds is not None or space.state.quotas.table:
-        refusal = space.room(key, None, len(value), bonds)
-        if refusal is not None:
-            return refusal
+    if (refusal := space.room(key, None, len(value), bonds)) is not None:
+        return refusal
     record = space.create(key, value, flags, bonds, cause)
     return PutOk(record, None, True, None if bonds is None else _rearm(space, key, bonds))
 

@@ -18,6 +18,9 @@ from typing import Final
 #: Keys of a chunk after it was split; it is split at twice that.
 CHUNK: Final = 1000
 
+#: Keys among which the end of a short list is looked for.
+NEAR: Final = 16
+
 #: Tails up to this length are inserted key by key; longer ones are worth sorting the chunk.
 TAIL: Final = 32
 
@@ -100,14 +103,21 @@ class OrderedKeys:
         if high is None:
             last = len(bounds)
         elif position == len(bounds) or high <= bounds[position]:
-            last = position
-        else:
-            last = bisect_left(bounds, high, position)
-        if position == last:
-            found = self._slice(position, low, high)
+            # All in one chunk, as mostly: this is the way of short lists.
+            chunk = self._chunks[position]
+            if len(chunk) != self._settled[position]:
+                self._settle(position)
+            start = bisect_left(chunk, low)
+            # Few keys are found sooner by looking at few.
+            end = bisect_left(chunk, high, start, min(start + NEAR, len(chunk)))
+            if end == start + NEAR:
+                end = bisect_left(chunk, high, end)
+            found = chunk[start:end]
             if reverse:
                 found.reverse()
             return found if limit is None else found[:limit]
+        else:
+            last = bisect_left(bounds, high, position)
         positions = range(position, last + 1)
         found = []
         for place in reversed(positions) if reverse else positions:
@@ -118,6 +128,13 @@ class OrderedKeys:
             if limit is not None and len(found) >= limit:
                 return found[:limit]
         return found
+
+    def has(self, low: str, high: str | None) -> bool:
+        """Return whether there is a key from `low` up to but not including `high`.
+
+        Complexity: O(log n).
+        """
+        return bool(self.between(low, high, 1))
 
     def count(self, low: str, high: str | None) -> int:
         """Return how many keys there are from `low` up to but not including `high`.

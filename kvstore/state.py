@@ -97,6 +97,7 @@ class State:
         quotas: Limits of subtrees, and what is below.
         acl: Policies, roles and tokens.
         guarded: Whether access is controlled.
+        limited: Whether there are quotas.
     """
 
     __slots__ = (
@@ -107,6 +108,7 @@ class State:
         "deadlines",
         "guarded",
         "index",
+        "limited",
         "now",
         "offset",
         "quotas",
@@ -130,6 +132,7 @@ class State:
         self.quotas = Quotas()
         self.acl = Acl(config.acl)
         self.guarded = config.acl is not AclMode.OFF
+        self.limited = False
 
     @property
     def state(self) -> State:
@@ -143,21 +146,21 @@ class State:
     ) -> Record:
         """Replace what a key holds, and return its new record."""
         new = self.tree.update(self.index, old, value, flags, bonds, cause)
-        if bonds is not old[BONDS] or self.quotas.table:
+        if self.limited or bonds is not old[BONDS]:
             self.settle(old[KEY], old, new)
         return new
 
     def create(self, key: str, value: bytes, flags: int, bonds: Bonds | None, cause: int) -> Record:
         """Add a key that is absent, and return its record."""
         new = self.tree.create(self.index, key, value, flags, bonds, cause)
-        if bonds is not None or self.quotas.table:
+        if self.limited or bonds is not None:
             self.settle(key, None, new)
         return new
 
     def delete(self, old: Record, cause: int) -> None:
         """Remove a key that is there."""
         self.tree.delete(self.index, old, cause)
-        if old[BONDS] is not None or self.quotas.table:
+        if self.limited or old[BONDS] is not None:
             self.settle(old[KEY], old, None)
 
     def settle(self, key: str, old: Record | None, new: Record | None) -> None:
@@ -168,7 +171,7 @@ class State:
             self.sessions.bind(key, old_bonds, new_bonds)
             if new_bonds is None or new_bonds[TTL] is None:
                 self.deadlines.disarm(key)
-        if self.quotas.table:
+        if self.limited:
             keys_before, size_before = weight(key, None if old is None else len(old[VALUE]))
             keys, size = weight(key, None if new is None else len(new[VALUE]))
             self.quotas.count(key, keys - keys_before, size - size_before)
@@ -185,7 +188,7 @@ class State:
         self, key: str, old: Record | None, size: int, bonds: Bonds | None, /
     ) -> Refusal | None:
         """Return why a key cannot become so large or so bound, None if it can."""
-        if self.quotas.table or (bonds is not None and (old is None or bonds != old[BONDS])):
+        if self.limited or (bonds is not None and (old is None or bonds != old[BONDS])):
             return self.refuse([(key, old, size, bonds)])
         return None
 
@@ -199,7 +202,7 @@ class State:
             count = self.sessions.key_count(session) + gain
             if gain > 0 and count > limit:
                 return TooLarge("session", count, limit)
-        if not self.quotas.table:
+        if not self.limited:
             return None
         plus = []
         for key, old, size, _ in moves:
@@ -230,8 +233,8 @@ class State:
         return revision >= self.tree.revision
 
     def index_to_wait(self, index: int) -> int:
-        """Return it: nothing is under way."""
-        return index
+        """Return it, or 1 where nothing ever changed: whoever waits with 0 does not wait."""
+        return index or min(1, self.index)
 
     # --- rights
 

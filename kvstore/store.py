@@ -83,10 +83,11 @@ class Store:
     (1, True, b'80')
     """
 
-    __slots__ = ("_digest", "_state")
+    __slots__ = ("_digest", "_records", "_state")
 
     def __init__(self, config: Config | None = None) -> None:
         self._state = State(Config() if config is None else config)
+        self._records = self._state.tree.records
         self._digest = EntriesDigest()
 
     # --- the one input
@@ -126,7 +127,9 @@ class Store:
             raise TypeError(f"{type(command).__name__} is no command")
         if index is None:
             index = state.index + 1
-        if type(index) is not int or not state.index < index <= INTEGER_MAX:
+            if index > INTEGER_MAX:
+                raise _index_error(index, state.index)
+        elif type(index) is not int or not state.index < index <= INTEGER_MAX:
             raise _index_error(index, state.index)
         if actor is not None:
             _check_actor(actor)
@@ -189,7 +192,7 @@ class Store:
 
     # --- reads by the program that holds the store, which may read everything
 
-    def get(self, key: str, *, revision: int | None = None) -> Entry | None:
+    def get(self, key: str, revision: int | None = None) -> Entry | None:
         """Return what a key holds, or None if it is absent.
 
         Args:
@@ -204,7 +207,7 @@ class Store:
         """
         if revision is not None:
             return self._past(key, revision)
-        record = self._state.tree.records.get(key)
+        record = self._records.get(key)
         if record is None:
             return None
         bonds = record[BONDS]
@@ -307,9 +310,10 @@ class Store:
         """Return the index of the last change of a key, deletions included.
 
         Of an absent key whose past is forgotten it is the floor, or the last change in its
-        directory if that is lower. It never goes back.
+        directory if that is lower; of one that never was, 1, or 0 before the first command. It
+        never goes back.
         """
-        return self._state.tree.index_of(key)
+        return self._state.index_to_wait(self._state.tree.index_of(key))
 
     def index_below(self, prefix: str) -> int:
         """Return the index of the last change of any key below a prefix, deletions included.
@@ -323,8 +327,10 @@ class Store:
         tree = self._state.tree
         directory = tree.directories.indexed(prefix)
         if directory == prefix:
-            return tree.index_below(prefix)
-        return tree.index_between(prefix, prefix_end(prefix), directory)
+            index = tree.index_below(prefix)
+        else:
+            index = tree.index_between(prefix, prefix_end(prefix), directory)
+        return self._state.index_to_wait(index)
 
     # --- what else there is to know
 
@@ -474,15 +480,19 @@ class Store:
     def _of(cls, state: State) -> Store:
         store = cls(state.config)
         store._state = state
+        store._records = state.tree.records
         return store
 
     def _list(self, prefix: str) -> RangeOk:
         """Return everything below a prefix, now."""
         state = self._state
         tree = state.tree
-        high = prefix_end(prefix)
-        records = tuple(map(tree.records.__getitem__, tree.keys.between(prefix, high)))
-        index = tree.index_below(tree.directories.indexed(prefix))
+        keys = tree.keys.between(prefix, prefix_end(prefix))
+        records = tuple(map(self._records.__getitem__, keys))
+        # Of a directory with keys in it the index is the one it has.
+        index = tree.directories.index(prefix) if keys else None
+        if index is None:
+            index = state.index_to_wait(tree.index_below(tree.directories.indexed(prefix)))
         deadlines = expiries(state, records) if state.deadlines.table else ()
         return RangeOk(records, len(records), None, False, index, state.index, False, (), deadlines)
 
@@ -502,8 +512,10 @@ class Store:
         """Run a read by the rights of the program, which are all."""
         state = self._state
         guarded, state.guarded = state.guarded, False
-        result = read(state, command)
-        state.guarded = guarded
+        try:
+            result = read(state, command)
+        finally:
+            state.guarded = guarded
         if isinstance(result, Refusal):
             raise _error_of(result)
         return result

@@ -19,6 +19,16 @@ from kvstore.ordered import OrderedKeys
 from kvstore.quotas import key_size
 
 
+class Records(dict[str, Record]):
+    """Records by key: a dict that the garbage collector never takes its eyes off.
+
+    It stops tracking a plain dict of atomic values, and begins again with the next write, as if
+    the dict were new: a million entries are then looked at in the middle of a command, for 20 ms.
+    """
+
+    __slots__ = ()
+
+
 class Tree:
     """Records by key, and everything that is the same for all changes of keys.
 
@@ -35,7 +45,7 @@ class Tree:
     __slots__ = ("directories", "ghosts", "graves", "history", "keys", "records", "revision")
 
     def __init__(self, history: History, directories: Directories) -> None:
-        self.records: dict[str, Record] = {}
+        self.records = Records()
         self.keys: OrderedKeys = OrderedKeys()
         self.graves: dict[str, int] = {}
         self.ghosts: OrderedKeys = OrderedKeys()
@@ -56,8 +66,15 @@ class Tree:
         new = (key, value, flags, created, index, version + 1, bonds, sequence, directory)
         self.records[key] = new
         history.changes.append((index, key, new, old, cause, NO_LINK))
-        self.directories.touch(directory, index)
         self.revision = index
+        # What `touch` does: this is the way of most commands.
+        directories = self.directories
+        if directories.saved:
+            directories.save(directory)
+        revisions, parents = directories.revisions, directories.parents
+        while directory >= 0:
+            revisions[directory] = index
+            directory = parents[directory]
         return new
 
     def create(
@@ -67,16 +84,23 @@ class Tree:
         history = self.history
         sequence = history.sequence
         history.sequence = sequence + 1
-        directory = self.directories.number(key)
+        directories = self.directories
+        directory = directories.number(key)
         new = (key, value, flags, index, index, 1, bonds, sequence, directory)
         self.records[key] = new
         self.keys.add(key)
-        link = self.graves.pop(key, NO_LINK) if self.graves else NO_LINK
-        if link != NO_LINK:
+        link = NO_LINK
+        if key in self.graves:
+            link = self.graves.pop(key)
             self.ghosts.remove(key)
         history.changes.append((index, key, new, None, cause, link))
-        self.directories.touch(directory, index)
         self.revision = index
+        if directories.saved:
+            directories.save(directory)
+        revisions, parents = directories.revisions, directories.parents
+        while directory >= 0:
+            revisions[directory] = index
+            directory = parents[directory]
         return new
 
     def delete(self, index: int, old: Record, cause: int) -> None:
@@ -149,7 +173,9 @@ class Tree:
         self.ghosts.remove(key)
         floor = self.history.floor
         for name in self.directories.above(key):
-            if self.count(name, prefix_end(name)) or not self.directories.release(name, floor):
+            if (self.directories.index(name) or 0) > floor or self.keys.has(name, prefix_end(name)):
+                return
+            if not self.directories.release(name, floor):
                 return
 
     # --- queries
@@ -194,7 +220,7 @@ class Tree:
         bound = self.revision + 1
         while name:
             index = self.directories.index(name)
-            if index is not None and (index > floor or self.count(name, prefix_end(name))):
+            if index is not None and (index > floor or self.keys.has(name, prefix_end(name))):
                 return min(index, bound)
             bound = floor
             name = directory_of(name[:-1], self.directories.separator)

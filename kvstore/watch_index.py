@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
-from kvstore.directories import LEVELS_MAX, Directories, directory_of
+from kvstore.directories import LEVELS_MAX, NO_DIRECTORY, Directories, directory_of
 
 WatchT = TypeVar("WatchT")
 
@@ -30,9 +30,9 @@ class WatchIndex(Generic[WatchT]):
         separator: What ends the name of a directory; any other gives the same answers, slower.
 
     Attributes:
-        remembered: What `remember` returned for a directory, by its number, or UNKNOWN. The
-            caller forgets it when numbers are given to other directories.
-        everywhere: The watches of all keys.
+        remembered: What `remember` returned for a directory, by its number and one, or UNKNOWN;
+            first those of keys without a directory. To be `forget`-ed when numbers are given to
+            other directories.
         has_more: Whether there are watches that it does not return.
     """
 
@@ -42,7 +42,6 @@ class WatchIndex(Generic[WatchT]):
         "_prefixes",
         "_ranges",
         "_separator",
-        "everywhere",
         "has_more",
         "remembered",
     )
@@ -55,8 +54,7 @@ class WatchIndex(Generic[WatchT]):
         # Of prefixes that go on behind a directory: how many of each length, by directory.
         self._partial: dict[str, dict[int, int]] = {}
         self._ranges: _Ranges[WatchT] = _Ranges()
-        self.remembered: list[Sequence[WatchT] | None] = []
-        self.everywhere: Sequence[WatchT] = ()
+        self.remembered: list[Sequence[WatchT] | None] = [()]
         self.has_more = False
 
     # --- writing
@@ -141,22 +139,26 @@ class WatchIndex(Generic[WatchT]):
 
         Complexity: O(lengths of prefixes that go on behind the directory above).
         """
-        missing = len(directories.names) - len(self.remembered)
-        self.remembered += [UNKNOWN] * missing
-        name, parent = directories.names[number], directories.parent(number)
-        if parent >= 0:
-            above_name, above = directories.names[parent], self.remembered[parent]
-            if above is UNKNOWN:
-                above = self.remember(parent, directories)
-        else:
-            above_name, above = "", self.everywhere
+        if number == NO_DIRECTORY:
+            return self.remembered[0]
+        name, parent = directories.names[number], directories.parents[number]
+        above_name = directories.names[parent] if parent >= 0 else ""
+        above = self.remembered[parent + 1]
+        if above is UNKNOWN:
+            above = self.remember(parent, directories)
         watches = None
         if above is not None and name.count(self._separator) < LEVELS_MAX:
             own = self._prefixes.get(name, _NONE).values()
             partial = self._going_on(above_name, name[:-1]) if self._partial else ()
             watches = (*above, *partial, *own) if own or partial else above
-        self.remembered[number] = watches
+        self.remembered[number + 1] = watches
         return watches
+
+    def make_room(self, directories: int) -> None:
+        """Make the list of what is remembered as long as there are directories."""
+        missing = directories + 1 - len(self.remembered)
+        if missing > 0:
+            self.remembered += [UNKNOWN] * missing
 
     # --- internals
 
@@ -173,10 +175,13 @@ class WatchIndex(Generic[WatchT]):
                 found += self._prefixes.get(text[:length], _NONE).values()
         return found
 
+    def forget(self) -> None:
+        """Forget what is remembered."""
+        self.remembered[:] = [tuple(self._prefixes.get("", _NONE).values())]
+
     def _look(self) -> None:
         """Note that watches came or went."""
-        self.remembered.clear()
-        self.everywhere = tuple(self._prefixes.get("", _NONE).values())
+        self.forget()
         self.has_more = bool(self._exact or self._partial or self._ranges)
 
     def _count(self, prefix: str, by: int) -> None:

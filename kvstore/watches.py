@@ -14,12 +14,11 @@ agent/blockingquery; ZooKeeper's one-shot triggers (`once`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
 from kvstore.authorizer import prefix_end
-from kvstore.change import CHANGED_KEY, REVISION, Change
+from kvstore.change import CHANGED_KEY, NEW, OLD, REVISION, Change
 from kvstore.commands import Count, Get, Keys, Range
 from kvstore.entry import DIRECTORY
 from kvstore.errors import TooManyWatches, UnknownWatch, WatchExists
@@ -334,7 +333,7 @@ class Watches:
         if self._reused != directories.reused:
             # The numbers in these changes may be those of other directories by now.
             self._reused = directories.reused
-            self._index.remembered.clear()
+            self._index.forget()
             self._distribute_by_name(gathered, sequence)
         elif self._all:
             self._distribute_by_number(gathered, sequence)
@@ -347,26 +346,22 @@ class Watches:
                     ready[one.id] = None
             sequence += 1
 
-    def _distribute_by_number(self, changes: list[Change], sequence: int) -> None:
+    def _distribute_by_number(self, changes: list[Change], first: int) -> None:
         index, ready, directories = self._index, self._ready, self._directories
-        remembered, everywhere, has_more = index.remembered, index.everywhere, index.has_more
-        watches: Sequence[WatchCursor | _Wait] | None
-        for change in changes:
-            _, key, new, old, _, _ = change
-            record = new or old
-            assert record is not None
-            number = record[DIRECTORY]
-            if number < 0:
-                watches = everywhere
-            else:
-                watches = remembered[number] if number < len(remembered) else UNKNOWN
+        index.make_room(len(directories.names))
+        remembered, has_more = index.remembered, index.has_more
+        for sequence, change in enumerate(changes, first):
+            record = change[NEW] or change[OLD]
+            number = record[DIRECTORY]  # type: ignore[index]  # one of the two is there
+            watches = remembered[number + 1]
+            if has_more or not watches:
                 if watches is UNKNOWN:
                     watches = index.remember(number, directories)
-            if watches is None:
-                watches = index.find(key)
-            elif has_more:
-                name = directories.names[number] if number >= 0 else ""
-                watches = (*watches, *index.more(name, key))
+                if watches is None:
+                    watches = index.find(change[CHANGED_KEY])
+                elif has_more:
+                    name = directories.names[number] if number >= 0 else ""
+                    watches = (*watches, *index.more(name, change[CHANGED_KEY]))
             for one in watches:
                 # What `take` does, for most watches: this is where most time goes.
                 pending = one.pending
@@ -376,7 +371,6 @@ class Watches:
                     pending.append(change)
                 elif one.take(sequence, change):
                     ready[one.id] = None
-            sequence += 1
 
     def _sort_anew(self) -> None:
         """Make the index anew, as the separator may have changed."""

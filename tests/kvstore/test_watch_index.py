@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.directories import LEVELS_MAX, NO_DIRECTORY, Directories, directory_of
+from kvstore.directories import LEVELS_MAX, Directories, directory_of
 from kvstore.watch_index import WatchIndex
 
 WORDS = st.text("ab/", max_size=5)
@@ -20,14 +20,11 @@ def found(index: WatchIndex[int], key: str) -> list[int]:
 
 def found_by_number(index: WatchIndex[int], directories: Directories, key: str) -> list[int]:
     number = directories.number(key)
-    if number == NO_DIRECTORY:
-        watches = index.everywhere
-    else:
-        told = index.remember(number, directories)
-        assert index.remembered[number] is told
-        if told is None:
-            return found(index, key)
-        watches = told
+    index.make_room(len(directories.names))
+    watches = index.remember(number, directories)
+    assert index.remembered[number + 1] is watches
+    if watches is None:
+        return found(index, key)
     name = directories.names[number] if number >= 0 else ""
     return sorted([*watches, *(index.more(name, key) if index.has_more else ())])
 
@@ -80,15 +77,19 @@ def test_directories_are_remembered_from_above_and_forgotten_when_watches_change
     directories = Directories("/")
     index.add_prefix(1, 1, "a/")
     number = directories.number("a/b/c/x")
+    index.make_room(3)
 
     assert index.remember(number, directories) == (1,)
-    assert list(index.remembered) == [(1,)] * 3
+    assert index.remembered == [(), (1,), (1,), (1,)]
     assert index.has_more is False
     index.add_prefix(2, 2, "a/b")
-    assert list(index.remembered) == []
+    assert index.remembered == [()]
     assert index.has_more is True
+    index.make_room(3)
     assert index.remember(number, directories) == (1, 2)
     other = directories.number("z/x")
+    index.make_room(4)
+    index.make_room(4)
     assert index.remember(other, directories) == ()
 
 
@@ -99,6 +100,7 @@ def test_keys_deeper_than_directories_are_asked_one_by_one() -> None:
     index.add_prefix(2, 2, "d/d/")
 
     number = directories.number(DEEP + "x")
+    index.make_room(LEVELS_MAX)
 
     assert index.remember(number, directories) is None
     assert found(index, DEEP + "x") == [1, 2]
