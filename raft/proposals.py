@@ -5,7 +5,7 @@ ones are told by `EntriesCommitted`. Knows nothing of how entries come to be.
 
 That the next leader has an entry removed from this server's log does not decide: another server
 may keep it, be elected after that leader's own entries got nowhere, and commit it after all. It is
-lost only once something else is committed in its place.
+lost only once something else is committed in its place, or anything of a later term before it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,11 @@ class Proposals:
         core, applied = self._core, self._core.applied
         term_at = core.log.term_at
         if ids.first > applied:
-            self.open.append(ids)
+            # Terms never fall along a log: behind a committed entry of a later term is no place.
+            if (core.log.term_at(applied) or 0) > ids.term:
+                core.emit(ProposalsLost(ids))
+            else:
+                self.open.append(ids)
         elif term_at(min(ids.last, applied)) != ids.term:
             lost = next(
                 index for index in range(ids.first, applied + 1) if term_at(index) != ids.term
@@ -71,7 +75,7 @@ class Proposals:
             if ids.last < known:
                 continue
             rest = LogIds(ids.term, max(ids.first, known), ids.last)
-            if rest.first == index:
+            if rest.first == index or term > ids.term:
                 self._core.emit(ProposalsLost(rest))
             else:
                 self.open.append(rest)

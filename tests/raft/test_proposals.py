@@ -64,6 +64,23 @@ def test_a_part_that_was_committed_is_not_told_again() -> None:
     assert of(ProposalsLost, late) == [ProposalsLost(LogIds(2, 5, 5))]
 
 
+def test_what_no_longer_has_a_place_is_lost_at_once() -> None:
+    server = machine("a", config=PLAIN)
+    server.receive(AppendEntries("a", "b", 2, 1, 1, entries(2, 2, 2, first=2), 1), 0.0)
+    persist_all(server)
+    server.campaign(0.0)
+    persist_all(server)
+    server.receive(RequestVoteResponse("a", "b", 3, True), 0.0)
+    server.propose(b"x", 0.0)
+    persist_all(server)
+
+    # The next leader's log ends far in front of ours, and nobody proposes anything more.
+    server.receive(AppendEntries("a", "c", 4, 1, 1, entries(4, first=2), 2), 0.0)
+    told = persist_all(server)
+
+    assert of(ProposalsLost, told) == [ProposalsLost(LogIds(3, 6, 6))]
+
+
 @pytest.mark.parametrize(
     ("ids", "expected", "left"),
     [
@@ -74,7 +91,8 @@ def test_a_part_that_was_committed_is_not_told_again() -> None:
             [],
         ),
         (LogIds(2, 9, 12), [ProposalsLost(LogIds(2, 9, 12))], []),
-        (LogIds(2, 10, 12), [], [LogIds(2, 10, 12)]),
+        (LogIds(2, 10, 12), [ProposalsLost(LogIds(2, 10, 12))], []),
+        (LogIds(4, 10, 12), [], [LogIds(4, 10, 12)]),
         (LogIds(3, 3, 12), [ProposalsExpired(LogIds(3, 3, 9))], [LogIds(3, 10, 12)]),
         (LogIds(3, 3, 9), [ProposalsExpired(LogIds(3, 3, 9))], []),
     ],
