@@ -59,7 +59,7 @@ def check(space: Space, command: Check) -> CheckOk | Refusal:
         return _check_selection(space, command)
     if command.prefix is not None or command.start is not None or command.end is not None:
         return Malformed("key", "excludes a selection")
-    refusal = key_fault(command.key, state.config) or state.denied("check", command.key)
+    refusal = key_fault(command.key) or state.denied("check", command.key)
     if refusal is not None:
         return refusal
     record = state.tree.records.get(command.key)
@@ -82,7 +82,7 @@ def _comparison_fault(command: Check) -> Refusal | None:
 
 def _check_selection(space: Space, command: Check) -> CheckOk | Refusal:
     state = space.state
-    bounds = selection(command, state.config)
+    bounds = selection(command)
     if isinstance(bounds, Refusal):
         return bounds
     if (refusal := state.range_denied("check", *bounds, level=Level.READ)) is not None:

@@ -432,8 +432,9 @@ class Tick:
     repeated tick changes nothing.
 
     Attributes:
-        limit: Sessions and keys to end at most; at least one due session or key ends. The answer
-            tells whether more are due.
+        limit: Sessions and keys to end at most, where a session counts one and its keys; at
+            least one due session or key ends. Sessions come first: while a due one does not fit,
+            due keys wait as well. The answer tells whether more are due.
 
     Answers `TickOk`, or refuses with `Malformed`.
     """

@@ -16,6 +16,9 @@ from kvstore.acl import AclMode
 FEATURE_LEVEL: Final = 1
 """What this build can do; a greater `feature_level` in a configuration is refused."""
 
+KEY_SIZE_LIMIT: Final = 65_536
+"""Bytes of a key that no configuration can exceed."""
+
 INTEGER_MAX: Final = 2**63 - 1
 UNSIGNED_MAX: Final = 2**64 - 1
 
@@ -25,8 +28,9 @@ class Config:
     """Limits and switches of one store.
 
     Attributes:
-        key_size_max: Bytes of UTF-8 of a key; 1 to 65,536. ZooKeeper and Consul state none,
-            etcd none but the request's.
+        key_size_max: Bytes of UTF-8 of a key that is created; 1 to 65,536. Keys that are there
+            already may be longer, and are read, changed and deleted as any other. ZooKeeper and
+            Consul state none, etcd none but the request's.
         value_size_max: Bytes of a value; 0 to 2**30. Consul: 512 KiB, etcd: 1.5 MiB.
         operations_max: Operations and checks of a transaction, nested ones included; 1 to
             1,000,000. Consul and etcd: 128.
@@ -90,7 +94,7 @@ class Config:
 
 
 _RANGES: Final = {
-    "key_size_max": (1, 65_536),
+    "key_size_max": (1, KEY_SIZE_LIMIT),
     "value_size_max": (0, 2**30),
     "operations_max": (1, 1_000_000),
     "depth_max": (1, 32),

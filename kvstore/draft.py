@@ -140,7 +140,7 @@ class Draft:
 
     def index_to_wait(self, index: int) -> int:
         """Return the index of the draft once it wrote anything, as that is what will be."""
-        return self._state.index if self._before else index
+        return self._state.index if self._before else self._state.index_to_wait(index)
 
     def force(self, key: str) -> None:
         """Make a revision of a key even if nothing is different in the end."""

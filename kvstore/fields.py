@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Protocol, TypeAlias
 
 from kvstore.authorizer import prefix_end
-from kvstore.config import INTEGER_MAX, UNSIGNED_MAX, Config
+from kvstore.config import INTEGER_MAX, KEY_SIZE_LIMIT, UNSIGNED_MAX, Config
 from kvstore.refusals import Malformed, Refusal, TooLarge
 
 #: The first key of a range, and the first beyond or None.
@@ -36,11 +36,15 @@ def text_fault(field: str, text: object, limit: int) -> Refusal | None:
     return TooLarge(field, size, limit) if size > limit else None
 
 
-def key_fault(key: object, config: Config) -> Refusal | None:
-    """Return why something is no key, None if it is one."""
-    if type(key) is str and key.isascii() and 0 < len(key) <= config.key_size_max:
+def key_fault(key: object, limit: int = KEY_SIZE_LIMIT) -> Refusal | None:
+    """Return why something is no key of at most `limit` bytes, None if it is one.
+
+    The configured limit is for keys that are created: lowered, it must not put those that are
+    there out of reach.
+    """
+    if type(key) is str and key.isascii() and 0 < len(key) <= limit:
         return Malformed("key", "holds a NUL") if "\0" in key else None
-    fault = text_fault("key", key, config.key_size_max)
+    fault = text_fault("key", key, limit)
     if fault is not None:
         return fault
     if not key:
@@ -121,7 +125,7 @@ class Selecting(Protocol):
         """The first key beyond."""
 
 
-def selection(command: Selecting, config: Config) -> Bounds | Refusal:
+def selection(command: Selecting) -> Bounds | Refusal:
     """Return the range that a command selects, or why it selects none.
 
     An end that is not above the start selects nothing, which is no fault.
@@ -130,12 +134,12 @@ def selection(command: Selecting, config: Config) -> Bounds | Refusal:
     if prefix is not None:
         if start is not None or end is not None:
             return Malformed("prefix", "excludes start and end")
-        fault = text_fault("prefix", prefix, config.key_size_max)
+        fault = text_fault("prefix", prefix, KEY_SIZE_LIMIT)
         return (prefix, prefix_end(prefix)) if fault is None else fault
     if start is None:
         return Malformed("start", "is missing: a selection is a prefix, or a start and an end")
     for field, text in (("start", start), ("end", "" if end is None else end)):
         # One more than a key: the first text above the longest key is a bound too.
-        if (fault := text_fault(field, text, config.key_size_max + 1)) is not None:
+        if (fault := text_fault(field, text, KEY_SIZE_LIMIT + 1)) is not None:
             return fault
     return start, end

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from kvstore.acl_rules import Level
 from kvstore.authorizer import prefix_end
 from kvstore.commands import Count, Get, Keys, Range
+from kvstore.config import KEY_SIZE_LIMIT
 from kvstore.entry import CREATE_REVISION, KEY, MOD_REVISION, VALUE, VERSION, Record
 from kvstore.fields import (
     Bounds,
@@ -53,7 +54,7 @@ def get(space: Space, command: Get) -> GetOk | Refusal:
     """Read one key."""
     state = space.state
     key, revision = command.key, command.revision
-    refusal = key_fault(key, state.config) or revision_fault(state, revision)
+    refusal = key_fault(key) or revision_fault(state, revision)
     if refusal is not None:
         return refusal
     if state.guarded and (refusal := state.denied("get", key)) is not None:
@@ -69,7 +70,7 @@ def get(space: Space, command: Get) -> GetOk | Refusal:
 def range_(space: Space, command: Range) -> RangeOk | Refusal:
     """Read the entries of a selection."""
     state = space.state
-    bounds = selection(command, state.config)
+    bounds = selection(command)
     if isinstance(bounds, Refusal):
         return bounds
     readable = _range_fault(state, command) or _readable(state, bounds)
@@ -84,7 +85,7 @@ def range_(space: Space, command: Range) -> RangeOk | Refusal:
         found = source.between(low, high, limit, reverse=command.descending)
     else:
         found = _filter_and_sort(source.between(low, high), command)
-    found, more = _cut(found, command.limit, command.max_bytes)
+    found, more = _cut(found, command)
     last = found[-1][KEY] if found else command.after
     if command.keys_only:
         found = [(record[KEY], b"", *record[2:]) for record in found]
@@ -105,7 +106,7 @@ def range_(space: Space, command: Range) -> RangeOk | Refusal:
 def count(space: Space, command: Count) -> CountOk | Refusal:
     """Count the keys of a selection."""
     state = space.state
-    bounds = selection(command, state.config)
+    bounds = selection(command)
     if isinstance(bounds, Refusal):
         return bounds
     readable = revision_fault(state, command.revision) or _readable(state, bounds)
@@ -120,12 +121,11 @@ def keys(space: Space, command: Keys) -> KeysOk | Refusal:
     """List keys, folded at a separator."""
     state = space.state
     prefix, separator, after = command.prefix, command.separator, command.after
-    size = state.config.key_size_max
     refusal = (
-        text_fault("prefix", prefix, size)
-        or text_fault("separator", separator, size)
+        text_fault("prefix", prefix, KEY_SIZE_LIMIT)
+        or text_fault("separator", separator, KEY_SIZE_LIMIT)
         or optional_fault("limit", command.limit)
-        or (None if after is None else text_fault("after", after, size))
+        or (None if after is None else text_fault("after", after, KEY_SIZE_LIMIT))
         or revision_fault(state, command.revision)
     )
     if refusal is not None:
@@ -135,7 +135,7 @@ def keys(space: Space, command: Keys) -> KeysOk | Refusal:
     if isinstance(readable, Refusal):
         return readable
     source = _Source(space, (prefix, high), command.revision, readable)
-    low = prefix if after is None else _beyond(after, prefix, separator)
+    low = prefix if after is None else _behind_name(after, prefix, separator)
     limit = command.limit
     names: list[str] = []
     if low is not None:
@@ -231,7 +231,7 @@ def _range_fault(state: State, command: Range) -> Refusal | None:
         or switch_fault("descending", command.descending)
         or switch_fault("keys_only", command.keys_only)
         or _filters_fault(command)
-        or (None if after is None else text_fault("after", after, state.config.key_size_max))
+        or (None if after is None else text_fault("after", after, KEY_SIZE_LIMIT))
         or (_after_fault(command) if after is not None else None)
         or _since_fault(state, command)
     )
@@ -310,15 +310,16 @@ def _filter_and_sort(records: list[Record], command: Range) -> list[Record]:
     return found
 
 
-def _cut(
-    records: list[Record], limit: int | None, max_bytes: int | None
-) -> tuple[list[Record], bool]:
+def _cut(records: list[Record], command: Range) -> tuple[list[Record], bool]:
     """Return the records that fit the limits, and whether any do not."""
+    limit, max_bytes = command.limit, command.max_bytes
     fit = len(records) if limit is None else min(limit, len(records))
     if max_bytes is not None:
         size = 0
         for place in range(fit):
-            size += key_size(records[place][KEY]) + len(records[place][VALUE])
+            size += key_size(records[place][KEY])
+            if not command.keys_only:
+                size += len(records[place][VALUE])
             if size > max_bytes and place:
                 fit = place
                 break
@@ -359,8 +360,7 @@ def _fold(
         for key in batch:
             if following is None or key < following:
                 continue
-            cut = key.find(separator, len(prefix)) if separator else -1
-            name = key if cut < 0 else key[: cut + len(separator)]
+            name = _name(key, prefix, separator)
             names.append(name)
             following = _beyond(name, prefix, separator)
         if len(batch) < size:
@@ -369,6 +369,19 @@ def _fold(
         folded = following is None or names[-1] != batch[-1]
         size = _BATCH_MIN if folded else min(2 * size, _BATCH_MAX)
     return names if limit is None else names[:limit]
+
+
+def _name(key: str, prefix: str, separator: str) -> str:
+    """Return the name that a key below a prefix folds to."""
+    cut = key.find(separator, len(prefix)) if separator else -1
+    return key if cut < 0 else key[: cut + len(separator)]
+
+
+def _behind_name(after: str, prefix: str, separator: str) -> str | None:
+    """Return the first text whose name is above a text, which need not be a name itself."""
+    if after.startswith(prefix):
+        after = _name(after, prefix, separator)
+    return _beyond(after, prefix, separator)
 
 
 def _beyond(name: str, prefix: str, separator: str) -> str | None:

@@ -71,9 +71,6 @@ def _compare(key: str, old: Entry | None, cas: int | None, if_version: int | Non
 
 def create(run: Run, command: Create) -> PutOk:
     """See `Create`."""
-    run.check_text("key", command.key)
-    run.check_value(command.value)
-    owner = _owner(run, command.owner)
     key = command.key
     directory = key[: key.rfind(run.state.config.separator) + 1]
     number = run.state.sequences.get(directory, 0)
@@ -86,6 +83,8 @@ def create(run: Run, command: Create) -> PutOk:
         key += str(run.index).zfill(20)
     run.check_text("key", key)
     run.allow("create", key)
+    run.check_value(command.value)
+    owner = _owner(run, command.owner)
     if key in run.state.entries:
         raise Refused(Exists(run.state.entries[key]))
     new = attrs.evolve(
@@ -100,8 +99,6 @@ def create(run: Run, command: Create) -> PutOk:
 def delete(run: Run, command: Delete) -> DeleteOk:
     """See `Delete`."""
     old = run.state.entries.get(command.key)
-    if old is None:
-        run.check_text("key", command.key)
     run.allow("delete", command.key)
     if old is None:
         return DeleteOk(0)
@@ -112,7 +109,6 @@ def delete(run: Run, command: Delete) -> DeleteOk:
 
 def delete_range(run: Run, command: DeleteRange) -> DeleteOk:
     """See `DeleteRange`."""
-    run.check_selection(command)
     low, high = bounds_of(command)
     run.allow("delete_range", low, end=high)
     selected = select(run.state.entries, (low, high))
@@ -139,8 +135,6 @@ def touch(run: Run, command: Touch) -> TouchOk:
     """See `Touch`."""
     touched = set()
     for key in command.keys:
-        run.check_text("keys", key)
-    for key in command.keys:
         run.allow("touch", key)
         entry = run.state.entries.get(key)
         if entry is not None and entry.ttl is not None:
@@ -157,8 +151,9 @@ def lock(run: Run, command: Lock) -> LockOk:
     """See `Lock`."""
     key, session = command.key, command.session
     old = run.state.entries.get(key)
-    run.check_text("key", key)
     run.allow("lock", key)
+    if old is None:
+        run.check_text("key", key)
     if command.value is not KEEP:
         run.check_value(command.value)
     if session not in run.state.sessions:
@@ -185,7 +180,6 @@ def lock(run: Run, command: Lock) -> LockOk:
 def unlock(run: Run, command: Unlock) -> UnlockOk:
     """See `Unlock`."""
     key = command.key
-    run.check_text("key", key)
     run.allow("unlock", key)
     if command.value is not KEEP:
         run.check_value(command.value)

@@ -54,12 +54,13 @@ def chosen(command: Range, selected: Sequence[Entry]) -> tuple[list[Entry], str 
     limit = len(entries) if command.limit is None else command.limit
     told: list[Entry] = []
     size = 0
-    for entry in entries:
+    for each in entries:
+        entry = attrs.evolve(each, value=b"") if command.keys_only else each
         size += size_of(entry)
         too_large = command.max_bytes is not None and size > command.max_bytes
         if len(told) == limit or (told and too_large):
             return told, told[-1].key
-        told.append(attrs.evolve(entry, value=b"") if command.keys_only else entry)
+        told.append(entry)
     return told, None
 
 
@@ -166,10 +167,8 @@ def _revision_read(run: Run, revision: int | None) -> int:
 def allow_check(run: Run, command: Check) -> None:
     """Refuse a check of what the actor may not read."""
     if command.key is not None:
-        run.check_text("key", command.key)
         run.allow("check", command.key)
     else:
-        run.check_selection(command)
         run.allow_range("check", bounds_of(command), Level.READ)
 
 
@@ -185,7 +184,6 @@ def check(run: Run, command: Check) -> CheckOk:
 
 def get(run: Run, command: Get) -> GetOk:
     """See `Get`."""
-    run.check_text("key", command.key)
     _check_revision(run, command.revision)
     run.allow("get", command.key)
     entry = _entries(run, command.revision).get(command.key)
@@ -199,9 +197,7 @@ def get(run: Run, command: Get) -> GetOk:
 
 def read_range(run: Run, command: Range) -> RangeOk:
     """See `Range`."""
-    run.check_selection(command)
     _check_revision(run, command.revision)
-    run.check_text("after", command.after)
     _check_revision(run, command.include_deleted_since)
     bounds = bounds_of(command)
     readable, filtered = _readable(run, bounds, command.revision)
@@ -249,7 +245,6 @@ def _deleted(run: Run, bounds: Bounds, since: int | None) -> tuple[tuple[str, in
 
 def count(run: Run, command: Count) -> CountOk:
     """See `Count`."""
-    run.check_selection(command)
     _check_revision(run, command.revision)
     bounds = bounds_of(command)
     readable, filtered = _readable(run, bounds, command.revision)
@@ -260,8 +255,6 @@ def count(run: Run, command: Count) -> CountOk:
 
 def keys(run: Run, command: Keys) -> KeysOk:
     """See `Keys`."""
-    run.check_text("prefix", command.prefix)
-    run.check_text("after", command.after)
     _check_revision(run, command.revision)
     bounds = (command.prefix, prefix_end(command.prefix))
     readable, filtered = _readable(run, bounds, command.revision)
@@ -272,7 +265,7 @@ def keys(run: Run, command: Keys) -> KeysOk:
 
 
 def _index_of(run: Run, bounds: Bounds) -> int:
-    """Return the revision of the last change within bounds, or 0 if none is remembered."""
+    """Return the revision of the last change within bounds, or 1 if none is remembered."""
     low, high = bounds
     known = [entry.mod_revision for entry in select(run.state.entries, bounds)]
     known += [
@@ -280,4 +273,4 @@ def _index_of(run: Run, bounds: Bounds) -> int:
         for key, revision in run.past.deletions
         if low <= key and (high is None or key < high)
     ]
-    return max([0, *known])
+    return max([1, *known])

@@ -6,8 +6,6 @@ Owns `Run`: rights, limits, and what writing and deleting an entry mean. A refus
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from kvstore.acl import Acl, Level
@@ -88,17 +86,11 @@ class Run:
         if not decision.allowed:
             raise Refused(Denied(operation, bounds[0], str(decision)))
 
-    def check_text(self, field: str, text: str | None, spare: int = 0) -> None:
-        """Refuse a text that is longer than a key may be, and `spare` bytes."""
-        limit = self.state.config.key_size_max + spare
-        if text is not None and len(text.encode()) > limit:
+    def check_text(self, field: str, text: str) -> None:
+        """Refuse a text that is longer than a new key may be."""
+        limit = self.state.config.key_size_max
+        if len(text.encode()) > limit:
             raise Refused(TooLarge(field, len(text.encode()), limit))
-
-    def check_selection(self, command: Any) -> None:
-        """Refuse a selection by texts that are too long; ends may be just beyond a key."""
-        self.check_text("prefix", command.prefix)
-        self.check_text("start", command.start, 1)
-        self.check_text("end", command.end, 1)
 
     def check_value(self, value: bytes) -> None:
         """Refuse a value that is too long."""

@@ -102,11 +102,11 @@ class Past:
         return [entries for at, entries in self.states if at <= revision][-1]
 
     def last_change(self, key: str, entries: Entries) -> int:
-        """Return the revision of the last change of a key, or 0 if none is remembered."""
+        """Return the revision of the last change of a key, or 1 if none is remembered."""
         if key in entries:
             return entries[key].mod_revision
         deleted = [revision for name, revision in self.deletions if name == key]
-        return max([0, *deleted])
+        return max([1, *deleted])
 
 
 def size_of(entry: Entry) -> int:

@@ -223,7 +223,6 @@ def set_quota(run: Run, command: SetQuota) -> Ok:
 
 def drop_quota(run: Run, command: DropQuota) -> Ok:
     """See `DropQuota`."""
-    run.check_text("prefix", command.prefix)
     run.allow("drop_quota")
     run.state.quotas.pop(command.prefix, None)
     return Ok()

@@ -237,16 +237,7 @@ def _lists(world: World) -> SearchStrategy[Keys]:
         optional(st.integers(1, 3)),
         optional(st.sampled_from([*world.keys, *world.prefixes])),
         optional(_revisions(world)),
-    ).map(_after_a_name)
-
-
-def _after_a_name(command: Keys) -> Keys:
-    """Return a list that goes on behind what a list of its kind may have told."""
-    if command.after is None or not command.after.startswith(command.prefix):
-        return command
-    rest = command.after[len(command.prefix) :]
-    name, separator, _ = rest.partition(command.separator or "\0")
-    return attrs.evolve(command, after=command.prefix + name + separator)
+    )
 
 
 def _ranges(world: World) -> SearchStrategy[Range]:

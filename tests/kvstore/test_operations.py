@@ -445,9 +445,9 @@ def test_a_malformed_field_is_refused_and_named(command: Command, field: str) ->
         (Create("b", b"x" * 11), "value"),
         (Lock("a", "s", b"x" * 11), "value"),
         (Unlock("a", "s", b"x" * 11), "value"),
-        (DeleteRange("k" * 1025), "prefix"),
+        (DeleteRange("k" * 65_537), "prefix"),
         (Touch(("a",) * 100_001), "keys"),
-        (Touch(("k" * 1025,)), "keys"),
+        (Touch(("k" * 65_537,)), "keys"),
         (Put("a", owner="s" * 5000), "owner"),
     ],
 )

@@ -49,7 +49,7 @@ def assert_same_log(log: list[LogEntry]) -> None:
         store.check_invariants()
         for key, before in waiting.items():
             waiting[key] = store.index_of(key)
-            assert before <= waiting[key] <= store.revision
+            assert before <= waiting[key] <= store.applied_index
 
 
 @given(kv.logs(min_size=15))

@@ -241,7 +241,16 @@ def test_changes_since_a_revision_include_deletions() -> None:
 def test_the_index_of_a_key_is_its_last_change_deletions_included() -> None:
     store = made(Put("a"), Put("b"), Delete("a"), Put("c"))
 
-    assert [store.index_of(key) for key in ("a", "b", "absent")] == [3, 2, 0]
+    assert [store.index_of(key) for key in ("a", "b", "absent")] == [3, 2, 1]
+
+
+def test_an_index_is_never_0_once_a_command_was_applied() -> None:
+    store = Store()
+    assert (store.index_of("a"), store.index_below("")) == (0, 0)
+
+    made(Noop(), store=store)
+
+    assert (store.index_of("a"), store.index_below(""), store.range("").index) == (1, 1, 1)
 
 
 def test_a_waiter_for_a_missing_key_is_not_woken_by_strangers() -> None:
@@ -269,8 +278,8 @@ def test_a_prefix_index_moves_with_every_change_below_it_and_no_other() -> None:
         "a": 5,
         "a/b": 4,
         "ab": 3,
-        "none/": 0,
-        "none": 0,
+        "none/": 1,
+        "none": 1,
     }
 
 
