@@ -4,9 +4,16 @@ Owns the commit index's way forward and the `EntriesCommitted`s. Knows nothing o
 was found out, or of what a new configuration changes for a leader.
 
 Entries are handed out once they are committed and durable here, so that an application whose own
-state is durable is never ahead of its log. A configuration comes into force when its entry is
-handed out; that is sound because a leader adds the next one only after that, and because nobody
-campaigns who knows of a committed configuration that is not yet in force.
+state is durable is never ahead of its log.
+
+A configuration comes into force when its entry is handed out. Quorums of two consecutive ones
+share a server, so what could go wrong is an election by one that is two behind. It can't be won:
+- a leader appends a configuration only when the one before is in force there, so committed;
+- whoever has the later entry therefore was told, by the same message, that the earlier one is
+  committed, and wrote both down in the same `Persist`;
+- nobody campaigns, or takes office, who knows of a committed configuration that is not in force;
+- so a candidate two behind lacks the later entry, and the quorum that committed that shares a
+  server with its own, whose log is more up to date.
 
 Source: Raft paper 5.3 (commit and last applied); etcd-io/raft for switching at application.
 Deviation: the dissertation (4.1) switches as soon as the entry is in the log.

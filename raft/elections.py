@@ -23,6 +23,7 @@ from raft.messages import (
     RequestVoteResponse,
 )
 from raft.outputs import Cause, ElectionFailed, Role, RoleChanged
+from raft.packing import INDEX_MAX
 from raft.quorum import VoteResult, vote_result
 
 FOLLOWER, PRE_CANDIDATE = Role.FOLLOWER, Role.PRE_CANDIDATE
@@ -164,6 +165,7 @@ class Elections:
         core = self._core
         return (
             core.configuration.is_electable(core.id)
+            and core.term < INDEX_MAX
             and not core.regressed
             and self._durability.snapshot_due is None
         )
@@ -271,10 +273,11 @@ class Elections:
     def on_pre_vote_response(self, message: RequestPreVoteResponse) -> None:
         """Begin the election if a quorum would vote for us."""
         self._learn_commit(message.commit, message.commit_term)
-        if self._core.role is not PRE_CANDIDATE:
-            return
+        core = self._core
+        if core.role is not PRE_CANDIDATE or message.term != core.term + message.granted:
+            return  # An answer to an earlier question says nothing about this one.
         match self._count(message):
-            case VoteResult.WON:
+            case VoteResult.WON if not self._has_unapplied_configuration():
                 self._ask(Cause.PRE_VOTE_WON)
             case VoteResult.LOST:
                 self._lose()
@@ -287,7 +290,7 @@ class Elections:
         if self._core.role is not CANDIDATE:
             return
         match self._count(message):
-            case VoteResult.WON:
+            case VoteResult.WON if not self._has_unapplied_configuration():
                 self._become_leader()
             case VoteResult.LOST:
                 self._lose()
@@ -297,9 +300,13 @@ class Elections:
     def _count(self, message: RequestVoteResponse | RequestPreVoteResponse) -> VoteResult:
         """Count an answer, the first of each voter, and return how the election stands."""
         refusal = Refusal.NONE if message.granted else message.refusal
-        self._votes.setdefault(message.source, refusal)
-        votes = {voter: refusal is Refusal.NONE for voter, refusal in self._votes.items()}
         configuration = self._core.configuration
+        voters = configuration.voters, configuration.voters_outgoing
+        if message.source in voters[0] or message.source in voters[1]:
+            self._votes.setdefault(message.source, refusal)
+        else:
+            self._core.reject(message, "vote of a stranger")
+        votes = {voter: refusal is Refusal.NONE for voter, refusal in self._votes.items()}
         return vote_result(votes, configuration.voters, configuration.voters_outgoing)
 
     def _lose(self) -> None:

@@ -73,6 +73,7 @@ class Following:
             entries.first_index == message.prev_index + 1
             and entries.runs[0][1] >= message.prev_term
             and entries.runs[-1][1] <= message.term
+            and not any(mark[1] is not None and not mark[1].voters for mark in entries.marks)
         )
 
     def _merge(self, message: AppendEntries) -> None:
@@ -108,6 +109,9 @@ class Following:
     def on_heartbeat(self, message: Heartbeat) -> None:
         """Stay a follower, and commit what the leader knows that we have."""
         core = self._core
+        if message.commit > message.match:
+            core.reject(message, "unsound heartbeat")
+            return
         if message.source == core.leader:
             core.leader_heard_at = core.now
         else:

@@ -202,6 +202,7 @@ class Leader:
         for peer in peers:
             if min(peer.match, core.commit) > peer.sent_commit:
                 core.send(self.replication.heartbeat(peer, 0))
+        # There is one: witnesses alone are no quorum of any configuration.
         heirs = [p for p in peers if core.configuration.is_electable(p.id)]
         heir = max(heirs, key=lambda peer: peer.match)
         core.send(TimeoutNow(heir.id, core.id, core.term))

@@ -207,8 +207,10 @@ class Log:
         if found is None or found <= term:
             return index, found or 0
         at = bisect_right(self._runs, term, key=lambda run: run[1])
+        if at == 0:
+            return self.base_index, self.base_term
         index = self._runs[at][0] - 1
-        return index, self.term_at(index) or 0
+        return index, self._runs[at - 1][1]
 
     # --- shrinking
 

@@ -206,7 +206,9 @@ class LogRegression:
     """This server lost entries that it had acknowledged: its disk did not keep its word.
 
     It goes on receiving entries, and neither votes nor campaigns until its cluster has made it a
-    learner (or removed it) and a voter again, or forever if it is replaced by another id.
+    learner (or removed it) and a voter again, or forever if it is replaced by another id. In the
+    term in which it is readmitted it never votes. A vote that it lost of a still later term it
+    could give twice: only a new id is safe against that.
 
     Attributes:
         last_index: The last entry that is here.

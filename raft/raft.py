@@ -243,7 +243,7 @@ class Raft:
         Outputs: what the message leads to; `MessageRejected` if it can't be taken.
         """
         core = self._core
-        if now > core.now:
+        if not now <= core.now:
             self._server.clock(now)
         if message.to != core.id or message.source == core.id:
             core.reject(message, "not for us" if message.to != core.id else "from ourselves")
@@ -306,7 +306,7 @@ class Raft:
         size = check_payload(payload, core.config.payload_size_max)
         if leader is None:
             raise NotLeader(core.leader)
-        if now > core.now:
+        if not now <= core.now:
             self._server.clock(now)
         index = leader.propose((payload,), size)
         if core.quiescent:
@@ -381,7 +381,9 @@ class Raft:
             raise CompactionRefused(f"there is a snapshot of index {index} or later already")
         self._server.clock(now)
         found = core.log.configuration_at(index)
-        if found is None:
+        if found is None and core.snapshot is None:
+            found = 0, Configuration()
+        elif found is None:
             assert core.snapshot is not None
             found = core.snapshot.configuration_index, core.snapshot.configuration
         term = core.log.term_at(index)
@@ -472,10 +474,10 @@ class Raft:
         Raises:
             CampaignRefused: It may not, for the reason given.
         """
-        reason = self._server.elections.may_campaign(max(now, self._core.now))
+        self._server.clock(now)
+        reason = self._server.elections.may_campaign(self._core.now)
         if reason:
             raise CampaignRefused(reason)
-        self._server.clock(now)
         self._server.stir()
         self._server.elections.campaign(Cause.CAMPAIGN)
 
@@ -520,7 +522,8 @@ class Raft:
         if not configuration.is_electable(core.id):
             raise ValueError(f"{core.id} must be a voter that may lead")
         self._server.clock(now)
-        core.quiescent = core.regressed = False
+        self._server.stir()
+        core.regressed = False
         self._server.elections.become_follower(core.term + 1, None, Cause.FORCED)
         self._adopt(configuration)
         return LogId(core.term, core.log.last_index)

@@ -215,7 +215,8 @@ class Reads:
         if source != core.id:
             core.send(ReadIndexResponse(source, core.id, core.term, number, index))
         elif index > core.applied:
-            self._answered.append((number, index))
+            if number in self.pending:
+                self._answered.append((number, index))
         elif self._finish(number):
             core.stats.reads += 1
             core.emit(ReadReady(number, index))
@@ -236,6 +237,9 @@ class Reads:
         """Let the reads of a request go on once the index is applied."""
         if message.request not in self._asked or message.request == self._joinable:
             return  # An answer that came twice, or to a question of a former life.
+        if message.source != self._core.leader:
+            self._core.reject(message, "not from the leader")
+            return
         _, numbers = self._asked.pop(message.request)
         if message.refused:
             self._unasked += numbers  # To be asked again with the next heartbeat.
@@ -253,12 +257,27 @@ class Reads:
         """Give up what has waited too long."""
         core = self._core
         reason = ReadFailure.NO_LEADER if core.leader is None else ReadFailure.EXPIRED
+        failed = core.stats.reads_failed
         while self._deadlines and self._deadlines[0][0] <= core.now:
             self._fail(self._deadlines[0][1], reason)
-        if not self.pending:
-            self._unasked.clear()
-            self._answered.clear()
-            self._asked.clear()
+        if core.stats.reads_failed > failed:
+            self._forget_finished()
+
+    def _forget_finished(self) -> None:
+        """Keep nothing about reads of our own that are no longer waited for."""
+        pending, own = self.pending, self._core.id
+        self._unasked = [number for number in self._unasked if number in pending]
+        self._answered = [item for item in self._answered if item[0] in pending]
+        self.postponed = [item for item in self.postponed if item[0] != own or item[1] in pending]
+        self.unconfirmed = deque(
+            item for item in self.unconfirmed if item[2] != own or item[3] in pending
+        )
+        self._asked = {
+            request: asked
+            for request, asked in self._asked.items()
+            if not pending.isdisjoint(asked[1])
+        }
+        if self._joinable not in self._asked:
             self._joinable = None
 
     def check_invariants(self) -> None:

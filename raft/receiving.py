@@ -16,6 +16,7 @@ from raft.core import Core
 from raft.durability import Durability
 from raft.elections import Elections
 from raft.messages import InstallSnapshot, InstallSnapshotResponse
+from raft.packing import INDEX_MAX
 from raft.proposals import Proposals
 from raft.stored import Snapshot
 
@@ -29,8 +30,8 @@ class SnapshotReceiving:
 
     __slots__ = (
         "_applying",
-        "_chunks",
         "_core",
+        "_data",
         "_durability",
         "_elections",
         "_identity",
@@ -57,7 +58,8 @@ class SnapshotReceiving:
         """Drop what has come so far."""
         # Two snapshots of the same index can differ as bytes: the checksum tells.
         self._identity = (0, 0, 0, 0)
-        self._chunks: list[bytes] = []
+        # One buffer: many small chunks cost no more than their bytes.
+        self._data = bytearray()
         self.offset = 0
 
     def on_chunk(self, message: InstallSnapshot) -> None:
@@ -81,7 +83,7 @@ class SnapshotReceiving:
             self._forget()
             self._identity = identity
         if message.offset == self.offset and message.chunk:
-            self._chunks.append(message.chunk)
+            self._data += message.chunk
             self.offset += len(message.chunk)
         if self.offset == message.size:
             self._complete(message)
@@ -99,13 +101,15 @@ class SnapshotReceiving:
             0 <= message.size <= self._core.config.snapshot_size_max
             and 0 <= message.offset <= message.size
             and len(message.chunk) <= message.size - message.offset
-            and 0 < message.index_term <= message.term
-            and 0 <= message.configuration_index <= message.index
+            and self._core.commit_term <= message.index_term <= message.term
+            and message.index_term > 0
+            and 0 <= message.configuration_index <= message.index < INDEX_MAX
+            and message.configuration.voters != ()
         )
 
     def _complete(self, message: InstallSnapshot) -> None:
         """Check the whole snapshot and put it in place of the log."""
-        data = b"".join(self._chunks)
+        data = bytes(self._data)
         self._forget()
         if crc32(data) != message.checksum:
             self._core.reject(message, "damaged snapshot")

@@ -47,6 +47,7 @@ from raft.messages import (
     TransferLeadership,
 )
 from raft.outputs import Cause, QuiescenceChanged, Role
+from raft.packing import INDEX_MAX
 from raft.proposals import Proposals
 from raft.reads import Reads
 from raft.receiving import SnapshotReceiving
@@ -145,8 +146,8 @@ class Server:
 
     def clock(self, now: float) -> None:
         """Take note of the time, which never goes back."""
-        if now > self.core.now:
-            if now > TIME_MAX:
+        if not now <= self.core.now:  # so that what is no number is refused, too
+            if not now <= TIME_MAX:
                 raise ValueError(f"time must be within {TIME_MAX:.0e} seconds, not {now}")
             self.core.now = now
 
@@ -157,7 +158,7 @@ class Server:
             UnknownSequence: It was never handed out.
         """
         core = self.core
-        if now > core.now:
+        if not now <= core.now:
             self.clock(now)
         snapshot = self.durability.confirm(seq)
         if snapshot is not None:
@@ -182,8 +183,8 @@ class Server:
             return True
         if kind in _TERMLESS:
             return True
-        if term < 1:
-            core.reject(message, "no term")
+        if not 0 < term <= INDEX_MAX:
+            core.reject(message, "no term" if term < 1 else "term out of range")
             return False
         if term < core.term:
             self._answer_from_the_past(message)
@@ -263,7 +264,11 @@ class Server:
         self.elections.on_pre_vote_response(message)
 
     def _on_timeout_now(self, message: TimeoutNow) -> None:
-        if self._from_leader(message) and self.elections.may_take_over():
+        if not self._from_leader(message):
+            return
+        if self.core.leader not in (None, message.source):
+            self.core.reject(message, "not from the leader")
+        elif self.elections.may_take_over():
             self.elections.campaign(Cause.TRANSFER)
 
     def _on_transfer_leadership(self, message: TransferLeadership) -> None:
@@ -327,7 +332,9 @@ class Server:
         self._proposals.led(self.core.term, leader.first_index + 1)
         leader.replication.stop()
         self.leader = self.forwarding.leader = self.reads.leader = None
-        self.core.quiescent = False
+        if self.core.quiescent:
+            self.core.quiescent = False
+            self.core.emit(QuiescenceChanged(quiescent=False))
 
     def step_down(self, cause: Cause) -> None:
         """Follow nobody, in the same term."""
@@ -343,6 +350,8 @@ class Server:
         core, elections = self.core, self.elections
         if core.regressed and core.id not in core.configuration.all_voters:
             # As a learner we get everything again; we vote once we are trusted with a vote anew.
+            # The vote of the present term may be among what was lost: none is given in it again.
+            core.voted_for = core.voted_for or core.leader or core.id
             core.regressed = False
             self.durability.changed()
         if self.leader is not None:
@@ -371,7 +380,12 @@ class Server:
             self.wake()
 
     def wakes(self, message: Message) -> bool:
-        """Return whether a message that comes to a sleeping server is reason to wake."""
+        """Return whether a message that comes to a sleeping server is reason to wake.
+
+        Whatever ends the term does: nobody but the leader who put us to sleep would wake us.
+        """
+        if message.term > self.core.term:
+            return True
         if type(message) is Heartbeat:
             return not message.quiesce
         if type(message) is HeartbeatResponse:

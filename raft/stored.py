@@ -24,7 +24,9 @@ class HardState:
     Attributes:
         term: Latest term that the server has been in.
         voted_for: Whom it voted for in that term, or None.
-        commit: Index known to be committed. It may lag behind: nothing depends on it.
+        commit: Index known to be committed. It may lag behind, but never behind what it was when an
+            entry of the log was handed out: who has a later configuration in its log must know
+            that an earlier one is committed (`raft.applying`).
         regressed: Whether the server lost entries it had acknowledged, and so may not vote until
             it has been a learner.
     """
