@@ -242,14 +242,13 @@ class State:
         """Return why the actor may not do something, None if it may.
 
         Args:
-            operation: One of `kvstore.acl.OPERATIONS`.
+            operation: One of `kvstore.acl.OPERATIONS` that needs a right.
             label: To what: a key, the node of a session, or "" for the store.
         """
         if not self.guarded:
             return None
         right = OPERATIONS[operation]
-        if right is None:
-            return None
+        assert right is not None, operation
         authorizer = self.acl.authorizer(self.actor, self.clock)
         if (
             authorizer is not None

@@ -180,10 +180,6 @@ class Tree:
 
     # --- queries
 
-    def count(self, low: str, high: str | None) -> int:
-        """Return how many live keys a range has. Complexity: O(log n)."""
-        return self.keys.count(low, high)
-
     def weigh(self, prefix: str) -> tuple[int, int]:
         """Return the keys below a prefix and their bytes. Complexity: O(keys below it)."""
         records = self.records

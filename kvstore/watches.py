@@ -109,6 +109,7 @@ class Watches:
         self._watches_max = watches_max
         self._index: WatchIndex[WatchCursor | _Wait] = WatchIndex(store.config.separator)
         self._all: dict[int, WatchCursor | _Wait] = {}
+        # Invariant: above all ids that were ever used.
         self._next_id = 1
         # Ids with something to poll, in the order in which they got it.
         self._ready: dict[int, None] = {}
@@ -428,8 +429,6 @@ class Watches:
         if len(self._all) >= self._watches_max:
             raise TooManyWatches(self._watches_max)
         if id_ is None:
-            while self._next_id in self._all:
-                self._next_id += 1
             return self._next_id
         if id_ in self._all:
             raise WatchExists(id_)

@@ -444,6 +444,7 @@ def test_a_malformed_field_is_refused_and_named(command: Command, field: str) ->
         (Put("new", b"x" * 11), "value"),
         (Create("b", b"x" * 11), "value"),
         (Lock("a", "s", b"x" * 11), "value"),
+        (Lock("k" * 1025, "s"), "key"),
         (Unlock("a", "s", b"x" * 11), "value"),
         (DeleteRange("k" * 65_537), "prefix"),
         (Touch(("a",) * 100_001), "keys"),

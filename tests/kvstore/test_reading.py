@@ -280,8 +280,18 @@ def test_folding_skips_what_it_hides() -> None:
     ]
 
 
+def test_a_limit_ends_the_search_for_names() -> None:
+    store = made(*(Put(f"{number:02}") for number in range(30)))
+
+    assert named(store, Keys(limit=2)) == ["00", "01"]
+    assert named(store, Keys(limit=20, after="05"))[-1] == "25"
+
+
 def test_the_last_name_may_have_nothing_beyond_it() -> None:
     top = "\U0010ffff"
+    many = made(*(Put(f"{top}{number}") for number in range(20)))
+    assert named(many, Keys("", top)) == [top]
+
     store = made(Put(top + "x"), Put(top + top))
 
     assert named(store, Keys("", top)) == [top]
@@ -355,6 +365,28 @@ def test_reads_in_a_transaction_see_what_it_did_and_what_was() -> None:
     assert (b_then.entry and b_then.entry.value, b_now.entry, never.entry) == (b"1", None, None)
     assert deleted.deleted == (("b", 6),)
     assert again.deleted == ()
+
+
+def test_what_a_transaction_deleted_is_told_where_it_was_and_if_it_was_there() -> None:
+    store = made(Put("a"), Put("b"))
+
+    result = done(
+        store,
+        Txn(
+            (),
+            (
+                Delete("a"),
+                Delete("b"),
+                Put("aa"),
+                Delete("aa"),
+                Range("a", include_deleted_since=0),
+            ),
+        ),
+        TxnOk,
+    ).results[-1]
+
+    assert isinstance(result, RangeOk)
+    assert result.deleted == (("a", 3),)
 
 
 # --- rights

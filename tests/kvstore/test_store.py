@@ -294,6 +294,21 @@ def test_an_index_does_not_slide_back_when_deletions_are_forgotten() -> None:
     assert all(now >= then for now, then in zip(after, before, strict=True))
 
 
+def test_an_index_does_not_slide_back_while_a_view_keeps_what_is_forgotten() -> None:
+    store = made(Put("a/x1"), Put("a/y"), Delete("a/x1"), Put("a/z"))
+    view = store.view()
+
+    before = store.index_below("a/x")
+    made(Compact(3), store=store)
+
+    assert store.state.tree.graves == {"a/x1": 2}
+    assert store.index_below("a/x") == store.index_of("a/x1") == before == 3
+    view.close()
+    made(Noop(), store=store)
+    assert store.state.tree.graves == {}
+    assert store.index_below("a/x") == store.index_of("a/x1") == 3
+
+
 def test_deep_prefixes_have_indexes_too() -> None:
     deep = "d/" * 40
     store = made(Put(deep + "x"), Put("d/y"), Put(deep + "z"), Delete(deep + "x"))

@@ -528,6 +528,17 @@ def test_what_was_not_published_is_found_in_the_history() -> None:
     assert rig.hub.poll(idle) is None
 
 
+def test_a_watch_that_is_behind_goes_on_where_it_is_if_something_was_not_published() -> None:
+    rig = Rig()
+    watch = rig.watch(prefix="", pending_max=1)
+    rig.do(Put("a"), Put("b"), Put("c"))
+    rig.hub.ready()
+
+    rig.store.apply(Put("d"))
+
+    assert [key for _, key, _ in rig.told(watch)] == ["a", "b", "c", "d"]
+
+
 def test_what_was_published_twice_is_told_once() -> None:
     rig = Rig()
     watch = rig.watch(prefix="")
@@ -574,6 +585,7 @@ def test_directories_whose_numbers_are_given_anew_are_not_mixed_up(seed: int) ->
     deep = "d/" * 40
     specs = ["", "a/", "b/", "a/x", "a/x/", "b/y/z/", deep, "d/"]
     watches = {prefix: rig.watch(prefix=prefix, pending_max=100_000) for prefix in specs}
+    deletes = rig.watch(prefix="", pending_max=100_000, kinds=("delete",))
     expected: dict[str, list[int]] = {prefix: [] for prefix in specs}
     for step in range(4000):
         key = rng.choice("abcd") + "/" + rng.choice(["x/1", "x", "y/z/1", "y/2", str(step)])
@@ -593,6 +605,7 @@ def test_directories_whose_numbers_are_given_anew_are_not_mixed_up(seed: int) ->
     assert rig.store.state.tree.directories.reused > 0
     for prefix, watch in watches.items():
         assert [revision for _, _, revision in rig.told(watch)] == expected[prefix]
+    assert {kind for kind, _, _ in rig.told(deletes)} == {"delete"}
 
 
 # --- rights
@@ -708,6 +721,19 @@ def test_news_that_came_before_the_end_are_no_timeout() -> None:
     done = rig.hub.poll(wait)
     assert isinstance(done, WaitDone)
     assert not done.timed_out
+
+
+def test_timers_of_what_was_cancelled_do_not_fire() -> None:
+    rig = Rig()
+    first = rig.hub.wait(Get("a"), 0, 0.0, timeout=1.0)
+    second = rig.hub.wait(Get("a"), 0, 0.0, timeout=2.0)
+    third = rig.hub.wait(Get("a"), 0, 0.0, timeout=3.0)
+    rig.hub.cancel(second)
+
+    rig.hub.handle_timeout(5.0)
+
+    assert rig.hub.ready() == (first, third)
+    assert rig.hub.next_timeout() is None
 
 
 def test_older_times_count_as_the_newest_seen() -> None:
