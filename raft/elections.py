@@ -301,11 +301,10 @@ class Elections:
         """Count an answer, the first of each voter, and return how the election stands."""
         refusal = Refusal.NONE if message.granted else message.refusal
         configuration = self._core.configuration
-        voters = configuration.voters, configuration.voters_outgoing
-        if message.source in voters[0] or message.source in voters[1]:
-            self._votes.setdefault(message.source, refusal)
-        else:
+        if message.source not in configuration.all_voters:
             self._core.reject(message, "vote of a stranger")
+            return VoteResult.PENDING
+        self._votes.setdefault(message.source, refusal)
         votes = {voter: refusal is Refusal.NONE for voter, refusal in self._votes.items()}
         return vote_result(votes, configuration.voters, configuration.voters_outgoing)
 

@@ -143,13 +143,12 @@ def test_a_pre_vote_for_an_earlier_campaign_does_not_count() -> None:
     server = machine(term=3)
     server.campaign(0.0)
 
-    server.receive(RequestPreVoteResponse("a", "b", 3, granted=True), 0.0)
-    assert server.role is Role.PRE_CANDIDATE
-    server.receive(RequestPreVoteResponse("a", "b", 9, granted=True), 0.0)
-    assert server.role is Role.PRE_CANDIDATE
-    server.receive(RequestPreVoteResponse("a", "b", 4, granted=True), 0.0)
+    roles = []
+    for term in (3, 9, 4):
+        server.receive(RequestPreVoteResponse("a", "b", term, granted=True), 0.0)
+        roles.append(server.role)
 
-    assert server.role is Role.CANDIDATE
+    assert roles == [Role.PRE_CANDIDATE, Role.PRE_CANDIDATE, Role.CANDIDATE]
 
 
 def test_only_the_leader_can_hand_over() -> None:

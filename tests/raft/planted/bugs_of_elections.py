@@ -363,6 +363,11 @@ BUGS = (
                 "        return True\n"
                 "    if term < core.term:",
             ),
+            Edit(
+                _SERVER + "_on_timeout_now",
+                "self.core.leader not in (None, message.source)",
+                "False",
+            ),
         ),
         ("test_leading::test_a_stale_wish_to_take_over_is_ignored",),
     ),
