@@ -214,21 +214,24 @@ def test_keys_and_values_have_a_size(store: Any) -> None:
 
     assert do(store, Put("éé", b"")) == TooLarge("key", 4, 3)
     assert do(store, Put("a", b"123")) == TooLarge("value", 3, 2)
-    assert do(store, Put("long", b"")).entry.version == 2
-    for command, field in (
-        (Range(prefix="long"), "prefix"),
-        (Range(prefix="", after="long"), "after"),
-        (Keys("long"), "prefix"),
-        (Keys(after="long"), "after"),
-        (Touch(("long",)), "keys"),
-        (Lock("long", "s"), "key"),
-        (Delete("gone"), "key"),
-        (SetQuota("long", 1), "prefix"),
-        (DropQuota("long"), "prefix"),
-    ):
-        assert do(store, command) == TooLarge(field, 4, 3)
-    assert do(store, Count(start="longer")) == TooLarge("start", 6, 4)
-    assert do(store, DeleteRange(start="long", end="longer")) == TooLarge("end", 6, 4)
+    assert do(store, Create("long")) == TooLarge("key", 4, 3)
+    assert do(store, SetQuota("long", 1)) == TooLarge("prefix", 4, 3)
+
+
+def test_longer_keys_that_are_there_are_used_as_any_other(store: Any) -> None:
+    do(store, SessionOpen("s"), Put("long", b"", ttl=9), Configure(Config(key_size_max=3)))
+
+    assert do(store, Lock("other", "s")) == TooLarge("key", 5, 3)
+    assert do(store, Get("long")).entry.key == "long"
+    assert do(store, Range(prefix="long")).count == 1
+    assert do(store, Keys("long", after="lon")).names == ("long",)
+    assert do(store, Touch(("long",))).count == 1
+    assert do(store, Lock("long", "s")).fresh
+    assert do(store, Unlock("long", "s")).entry.version == 3
+    assert do(store, Put("long", b"1")).entry.version == 4
+    assert do(store, Count(start="longer")).count == 0
+    assert do(store, Delete("longer")).count == 0
+    assert do(store, DeleteRange("long")).count == 1
 
 
 # --- create
