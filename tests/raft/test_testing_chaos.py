@@ -100,3 +100,24 @@ def test_a_storm_of_messages_is_noticed() -> None:
 
     with pytest.raises(InvariantBroken, match=r"liveness: .* messages when idle"):
         run.play()
+
+
+@pytest.mark.parametrize("theme", sorted(THEMES))
+def test_every_theme_plays_to_its_end(theme: str) -> None:
+    """Many seeds of each are simulations; a few here reach every fault and use at least once."""
+    for seed in range(4):
+        run = Chaos(seed, theme=theme)
+        run.play()
+
+        assert run.cluster.leader is not None, run.scenario()
+
+
+def test_who_was_removed_is_shut_down_where_leaders_watch_no_quorum() -> None:
+    removed = []
+    for seed in range(25):
+        run = Chaos(seed, theme="members")
+        if not run.mix.config.check_quorum:
+            run.play()
+            removed += run._removed()
+
+    assert removed
