@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from kvstore.change import Cause
 from kvstore.commands import KEEP, Create, Delete, DeleteRange, Keep, Lock, Put, Touch, Unlock
-from kvstore.config import KEY_SIZE_LIMIT, UNSIGNED_MAX
+from kvstore.config import INTEGER_MAX, KEY_SIZE_LIMIT, UNSIGNED_MAX
 from kvstore.directories import directory_of
 from kvstore.entry import (
     BONDS,
@@ -109,7 +109,7 @@ def create(space: Space, command: Create) -> PutOk | Refusal:
     config = state.config
     key, number = command.key, 0
     if command.sequence is not None:
-        if (refusal := _stem_fault(state, command)) is not None:
+        if (refusal := _stem_fault(command)) is not None:
             return refusal
         key, number = _next_name(state, command)
     # Who may not write the key learns nothing else, such as whether a session exists.
@@ -359,12 +359,13 @@ def _content(
     return value, flags
 
 
-def _stem_fault(state: State, command: Create) -> Refusal | None:
+def _stem_fault(command: Create) -> Refusal | None:
     """Return why a command cannot make a name, None if it can."""
     return (
         choice_fault("sequence", command.sequence, ("counter", "revision"))
         or number_fault("width", command.width, 1, 20)
-        or text_fault("key", command.key, state.config.key_size_max)
+        # How long it may be is a matter of the name that is made of it.
+        or text_fault("key", command.key, INTEGER_MAX)
     )
 
 

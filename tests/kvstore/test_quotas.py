@@ -12,6 +12,7 @@ from kvstore.commands import (
     SessionOpen,
     SetQuota,
     Txn,
+    Unlock,
 )
 from kvstore.quotas import Quotas, key_size, weight
 from kvstore.refusals import OverAlready, QuotaExceeded, TxnFailed
@@ -58,6 +59,10 @@ def test_every_kind_of_write_counts() -> None:
     refused(store, Lock("a/2", "s"), QuotaExceeded)
     refused(store, Create("a/n", sequence="counter"), QuotaExceeded)
     refused(store, Create("a/2"), QuotaExceeded)
+    made(SetQuota("a/", max_bytes=10), store=store)
+    refused(store, Lock("a/1", "s", b"x" * 8), QuotaExceeded)
+    refused(store, Unlock("a/1", "s", b"x" * 8), QuotaExceeded)
+    made(SetQuota("a/", max_keys=1), store=store)
     assert done(store, Put("a/1", b"x" * 100), PutOk).created is False
     made(DeleteRange("a/"), Create("a/2"), store=store)
 

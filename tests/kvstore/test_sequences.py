@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kvstore.commands import Create, Delete, DeleteRange, Put, Txn
+from kvstore.config import Config
 from kvstore.refusals import Malformed, TooLarge, TxnFailed
 from kvstore.results import PutOk
 from kvstore.sequences import Sequences
@@ -127,6 +128,14 @@ def test_malformed_names_are_refused() -> None:
     assert refused(store, Create("q/", sequence="counter", width=21), Malformed).field == "width"
     assert refused(store, Create("q" * 1020, sequence="counter"), TooLarge).what == "key"
     assert refused(store, Create("q\0", sequence="counter"), Malformed).field == "key"
+
+
+def test_a_name_that_is_too_long_is_refused_with_its_own_size() -> None:
+    store = Store(Config(key_size_max=4))
+
+    refusal = refused(store, Create("é/🐋", sequence="counter", width=1), TooLarge)
+
+    assert (refusal.what, refusal.size, refusal.limit) == ("key", 8, 4)
 
 
 def test_the_stem_may_be_empty() -> None:
