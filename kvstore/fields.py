@@ -26,13 +26,10 @@ def text_fault(field: str, text: object, limit: int) -> Refusal | None:
     """Return why something is no text of at most `limit` bytes, None if it is."""
     if type(text) is not str:
         return Malformed(field, f"must be text, not {type(text).__name__}")
-    if text.isascii() or len(text) > limit:
-        size = len(text)
-    else:
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            return Malformed(field, "holds a lone surrogate")
+    try:
+        size = len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError:
+        return Malformed(field, "holds a lone surrogate")
     return TooLarge(field, size, limit) if size > limit else None
 
 

@@ -136,6 +136,7 @@ def test_a_name_that_is_too_long_is_refused_with_its_own_size() -> None:
     refusal = refused(store, Create("é/🐋", sequence="counter", width=1), TooLarge)
 
     assert (refusal.what, refusal.size, refusal.limit) == ("key", 8, 4)
+    assert refused(store, Create("é/🐋", sequence="counter", width=9), TooLarge).size == 16
 
 
 def test_the_stem_may_be_empty() -> None:
