@@ -15,6 +15,7 @@ agent/blockingquery; ZooKeeper's one-shot triggers (`once`).
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from math import inf, nextafter
 from typing import Final, TypeAlias
 
 from kvstore.authorizer import prefix_end
@@ -310,7 +311,8 @@ class Watches:
                 one.mark = True
                 self._ready[id_] = None
             one.told = False
-            self._arm(id_, self._now + interval)
+            # Late is one round, however short the interval is beside the clock's own precision.
+            self._arm(id_, max(self._now + interval, nextafter(self._now, inf)))
         self._settle()
 
     # --- internals

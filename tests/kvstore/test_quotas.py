@@ -16,7 +16,7 @@ from kvstore.commands import (
 )
 from kvstore.quotas import Quotas, key_size, weight
 from kvstore.refusals import OverAlready, QuotaExceeded, TxnFailed
-from kvstore.results import PutOk
+from kvstore.results import PutOk, SessionOk
 from kvstore.store import Store
 from tests.kvstore.driving import done, keys, made, refused
 
@@ -119,3 +119,15 @@ def test_counts_follow_every_change() -> None:
 
     assert store.state.quotas.usage("") == (2, 5)
     assert store.state.quotas.usage("a") == (1, 4)
+
+
+def test_a_lock_may_not_bring_more_bytes_than_fit() -> None:
+    store = Store()
+    session = store.apply(SessionOpen()).result
+    assert isinstance(session, SessionOk)
+    store.apply(Put("a/1", b"1"))
+    store.apply(SetQuota("a/", max_bytes=6))
+
+    refusal = refused(store, Lock("a/1", session.session.id, b"12345678"), QuotaExceeded)
+
+    assert (refusal.what, refusal.limit) == ("bytes", 6)

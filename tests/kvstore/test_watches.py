@@ -893,3 +893,14 @@ def test_all_promises_hold_for_many_watches_at_once(seed: int, gap: int) -> None
             for event in made_events
             if selects(fields, event.key)
         ]
+
+
+def test_an_interval_below_the_clocks_precision_is_one_round() -> None:
+    hub = Watches(Store())
+    hub.watch(WatchSpec(key="a", progress_interval=1e-300), 10.0)
+
+    hub.handle_timeout(20.0)
+
+    timeout = hub.next_timeout()
+    assert timeout is not None
+    assert timeout > 20.0
