@@ -492,3 +492,26 @@ def test_rounds_that_nobody_answers_are_forgotten_in_the_end() -> None:
     servers.deliver()
 
     servers.check()
+
+
+def test_what_comes_for_a_read_that_has_expired_is_no_answer() -> None:
+    server = machine("a")
+    reads = server._server.reads
+    drain(server)
+
+    reads._answer("a", 99, 0)
+    reads._answer("a", 99, 10**6)
+
+    assert drain(server) == []
+    assert not reads._answered
+
+
+def test_a_question_whose_reads_have_all_expired_is_not_asked_again() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 0.0)
+    reads = server._server.reads
+    reads._asked[7] = (-100.0, [99])
+
+    reads.on_heartbeat()
+
+    assert not reads._asked
