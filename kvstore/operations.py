@@ -103,36 +103,6 @@ def put(  # noqa: C901, PLR0911 (one path, in order)
     return PutOk(space.update(old, value, flags, bonds, _COMMAND), previous, False, expires)
 
 
-def put_alone(state: State, command: Put) -> PutOk | Refusal:
-    """Write a key, outside of a transaction: `put`, with a short way for most writes.
-
-    The short way is for commands that only have a key, a value and flags, on keys that have no
-    more either. It saves a tenth of a write, and is exactly what the long way comes to.
-    """
-    key, value, flags = command.key, command.value, command.flags
-    if (
-        type(key) is str
-        and type(value) is bytes
-        and type(flags) is int
-        and len(value) <= state.config.value_size_max
-        and 0 <= flags <= UNSIGNED_MAX
-        and command.owner is KEEP
-        and command.ttl is KEEP
-        and command.cas is command.if_version is None
-        and not (command.keep_value or command.want_previous or command.force)
-        and not (state.guarded or state.limited)
-    ):
-        tree = state.tree
-        old = tree.records.get(key)
-        if old is None:
-            if key.isascii() and 0 < len(key) <= state.config.key_size_max and "\0" not in key:
-                record = tree.create(state.index, key, value, flags, None, _COMMAND)
-                return PutOk(record, None, True)
-        elif old[BONDS] is None and (value != old[VALUE] or flags != old[FLAGS]):
-            return PutOk(tree.update(state.index, old, value, flags, None, _COMMAND), None, False)
-    return put(state, command)
-
-
 def create(space: Space, command: Create) -> PutOk | Refusal:
     """Write a key that is absent."""
     state = space.state

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from kvstore import administration, commands, operations, reading, session_commands
+from kvstore import administration, commands, reading, session_commands
 from kvstore.acl import Acl
 from kvstore.authorizer import prefix_end
 from kvstore.change import CHANGED_KEY, Change, Event, make_event
@@ -46,7 +46,6 @@ def _check(_state: State, _command: commands.Check) -> Refusal:
 
 _HANDLERS: Final[Mapping[type, Callable[[State, Any], Result]]] = {
     **OPERATIONS,
-    commands.Put: operations.put_alone,
     commands.Check: _check,
     commands.Txn: transact,
     commands.SessionOpen: session_commands.open_session,

@@ -32,7 +32,7 @@ from kvstore.watch_values import WaitDone, WatchBatch, WatchSpec
 Query: TypeAlias = Get | Range | Count | Keys
 
 #: Changes that are distributed together, at the latest.
-GATHER: Final = 1024
+GATHER: Final = 256
 
 
 class _Wait:
