@@ -31,12 +31,18 @@ True
 
 from __future__ import annotations
 
-from kvstore.acl import AclMode, Right
-from kvstore.acl_language import parse_rules
-from kvstore.acl_legacy import legacy_token
-from kvstore.acl_rules import Level, Policy, Role, Rule, Token
+from kvstore.acl.access import AclMode, Right
+from kvstore.acl.language import parse_rules
+from kvstore.acl.legacy import legacy_token
+from kvstore.acl.rules import Level, Policy, Role, Rule, Token
 from kvstore.change import Cause, Event
-from kvstore.codec import decode_command, decode_result, encode_command, encode_result, read_command
+from kvstore.codec.codec import (
+    decode_command,
+    decode_result,
+    encode_command,
+    encode_result,
+    read_command,
+)
 from kvstore.commands import (
     KEEP,
     Check,
@@ -138,11 +144,11 @@ from kvstore.results import (
     TxnOk,
     UnlockOk,
 )
-from kvstore.sessions import Session
-from kvstore.snapshot import SnapshotReader, SnapshotWriter
+from kvstore.snapshots.snapshot import SnapshotReader, SnapshotWriter
+from kvstore.state.sessions import Session
 from kvstore.store import Stats, Store
-from kvstore.watch_values import WaitDone, WatchBatch, WatchSpec
-from kvstore.watches import Watches
+from kvstore.watches.values import WaitDone, WatchBatch, WatchSpec
+from kvstore.watches.watches import Watches
 
 __all__ = [
     "KEEP",

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from kvstore.acl import Policy, Role, Token
+from kvstore.acl.access import Policy, Role, Token
 from kvstore.config import Config
 
 

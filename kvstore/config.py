@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from kvstore.acl import AclMode
+from kvstore.acl.access import AclMode
 
 FEATURE_LEVEL: Final = 1
 """What this build can do; a greater `feature_level` in a configuration is refused."""

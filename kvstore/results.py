@@ -25,7 +25,7 @@ from kvstore.entry import (
     shared,
 )
 from kvstore.refusals import Refusal
-from kvstore.sessions import Session
+from kvstore.state.sessions import Session
 
 
 @attrs.define(unsafe_hash=True)

@@ -1,8 +1,7 @@
 """The store: one deterministic state, changed by commands and read directly.
 
 Owns the order in which a command is checked, applied and reported, and nothing else: what
-commands do is in operations.py, reading.py, transactions.py, session_commands.py and
-administration.py; what they do it to is state.py.
+commands do is in applying/; what they do it to is in state/.
 """
 
 from __future__ import annotations
@@ -12,23 +11,24 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from kvstore import administration, commands, reading, session_commands
-from kvstore.acl import Acl
-from kvstore.authorizer import prefix_end
+from kvstore import commands
+from kvstore.acl.access import Acl
+from kvstore.applying import administration, reading, session_commands
+from kvstore.applying.transactions import OPERATIONS, is_read_only, transact
 from kvstore.change import CHANGED_KEY, Change, Event, make_event
 from kvstore.commands import Command, Count, Keys, Operation, Range
 from kvstore.config import INTEGER_MAX, Config
-from kvstore.digest import EntriesDigest, row_hash
 from kvstore.entry import BONDS, Entry, Record, make_entry
 from kvstore.errors import CompactedRevision, FutureRevision, ImportRefused, StaleIndex
-from kvstore.export import Scalar, View
-from kvstore.importing import Continuation, Importer
-from kvstore.invariants import check_invariants
+from kvstore.keys import prefix_end
 from kvstore.refusals import Compacted, Future, Malformed, Refusal
 from kvstore.results import Applied, KeysOk, RangeOk, Result
-from kvstore.sessions import Session
-from kvstore.state import State, expiries
-from kvstore.transactions import OPERATIONS, is_read_only, transact
+from kvstore.snapshots.export import Scalar, View
+from kvstore.snapshots.importing import Continuation, Importer
+from kvstore.state.digest import EntriesDigest, row_hash
+from kvstore.state.invariants import check_invariants
+from kvstore.state.sessions import Session
+from kvstore.state.state import State, expiries
 
 CommandT = TypeVar("CommandT")
 ResultT = TypeVar("ResultT")
@@ -322,7 +322,7 @@ class Store:
         forgotten, as `index_of`.
 
         Complexity: O(1) for "" and for prefixes that end with the separator, the first
-        `kvstore.directories.LEVELS_MAX` levels of them; else O(keys below the prefix).
+        `kvstore.state.directories.LEVELS_MAX` levels of them; else O(keys below the prefix).
         """
         tree = self._state.tree
         directory = tree.directories.indexed(prefix)
@@ -536,7 +536,7 @@ class StoreImporter:
         self._make = make
 
     def add(self, section: str, rows: list[Any]) -> None:
-        """Take rows of a section; sections come in the order of `kvstore.export.SECTIONS`.
+        """Take rows of a section; sections come in the order of `export.SECTIONS`.
 
         Raises:
             ImportRefused: A row is malformed or out of order.

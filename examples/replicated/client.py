@@ -35,7 +35,7 @@ from examples.replicated.wire import (
     encode_request,
     frame,
 )
-from kvstore.codec import decode_result, encode_command
+from kvstore.codec.codec import decode_result, encode_command
 from kvstore.commands import Command, Operation
 from kvstore.results import Result
 from raft.session import Close, Register, Session

@@ -18,9 +18,9 @@ from typing import Final, TypeAlias, assert_never, cast
 from zlib import crc32
 
 from examples.replicated.wire import Answer, Done, Gone, Opened, Oversized, Refused
-from kvstore.codec import encode_command, encode_result, read_command
+from kvstore.codec.codec import encode_command, encode_result, read_command
 from kvstore.commands import Command, Operation
-from kvstore.snapshot import SnapshotReader, SnapshotWriter
+from kvstore.snapshots.snapshot import SnapshotReader, SnapshotWriter
 from kvstore.store import Store
 from raft.sessions import (
     Duplicate,

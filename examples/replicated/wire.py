@@ -100,7 +100,7 @@ class Done:
     """It was executed, once.
 
     Attributes:
-        result: What `kvstore.codec.encode_result` made of the answer; b"" for what has none.
+        result: What `kvstore.codec.codec.encode_result` made of the answer; b"" for what has none.
     """
 
     result: bytes

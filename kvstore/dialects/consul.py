@@ -81,9 +81,9 @@ from kvstore.results import (
     TxnOk,
     UnlockOk,
 )
-from kvstore.sessions import Session
+from kvstore.state.sessions import Session
 from kvstore.store import Store
-from kvstore.watches import Watches
+from kvstore.watches.watches import Watches
 
 ResultT = TypeVar("ResultT")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import attrs
 
-from kvstore.authorizer import prefix_end
 from kvstore.change import Cause
 from kvstore.commands import KEEP, Create, Delete, DeleteRange, Lock, Put, Touch, Unlock
 from kvstore.entry import Entry
+from kvstore.keys import prefix_end
 from kvstore.refusals import (
     CasMismatch,
     Delayed,

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import attrs
 
-from kvstore.acl import Level
-from kvstore.authorizer import prefix_end
+from kvstore.acl.access import Level
 from kvstore.commands import Check, Count, Get, Keys, Range
 from kvstore.entry import Entry
+from kvstore.keys import prefix_end
 from kvstore.refusals import CheckFailed, Compacted, Future
 from kvstore.results import CheckOk, CountOk, GetOk, KeysOk, RangeOk
 from kvstore.testing.naive_run import Refused, Run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from kvstore.acl import Acl, Level
+from kvstore.acl.access import Acl, Level
 from kvstore.change import Cause
 from kvstore.entry import Entry
 from kvstore.refusals import Denied, QuotaExceeded, Refusal, TooLarge

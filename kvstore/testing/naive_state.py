@@ -14,7 +14,7 @@ import attrs
 from kvstore.change import Cause, Change
 from kvstore.config import Config
 from kvstore.entry import Entry, Record, make_bonds
-from kvstore.sessions import Session
+from kvstore.state.sessions import Session
 
 Entries: TypeAlias = dict[str, Entry]
 

@@ -23,12 +23,12 @@ from typing import Any
 
 import attrs
 
-from kvstore.acl import Acl
+from kvstore.acl.access import Acl
 from kvstore.commands import Command, Rebase
 from kvstore.config import Config
 from kvstore.errors import StaleIndex
 from kvstore.results import Applied, Result
-from kvstore.sessions import Session
+from kvstore.state.sessions import Session
 from kvstore.testing.naive_run import Refused, Run
 from kvstore.testing.naive_state import Entries, Past, State, changes_between
 from kvstore.testing.naive_transactions import OPERATIONS

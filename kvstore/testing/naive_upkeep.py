@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from kvstore.acl import Policy, Role, Token
+from kvstore.acl.access import Policy, Role, Token
 from kvstore.change import Cause
 from kvstore.commands import (
     Compact,
@@ -52,7 +52,7 @@ from kvstore.results import (
     SessionOk,
     TickOk,
 )
-from kvstore.sessions import Session
+from kvstore.state.sessions import Session
 from kvstore.testing.naive_run import Refused, Run
 
 # --- sessions

@@ -19,7 +19,7 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from kvstore.acl import AclMode, Level, Policy, Role, Rule, Token
+from kvstore.acl.access import AclMode, Level, Policy, Role, Rule, Token
 from kvstore.commands import (
     KEEP,
     Check,

@@ -29,10 +29,10 @@ from random import Random
 from sortedcontainers import SortedDict
 
 from kvstore.commands import Command, Delete, Get, Lock, Put, SessionOpen, Tick, Txn, Unlock
-from kvstore.snapshot import SnapshotWriter
+from kvstore.snapshots.snapshot import SnapshotWriter
 from kvstore.store import Store
-from kvstore.watch_values import WatchSpec
-from kvstore.watches import Watches
+from kvstore.watches.values import WatchSpec
+from kvstore.watches.watches import Watches
 
 VALUE, OTHER = b"x" * 64, b"y" * 64
 LIST = 5

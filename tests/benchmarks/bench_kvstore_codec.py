@@ -24,8 +24,8 @@ from random import Random
 
 import msgpack
 
-from kvstore.acl import Authorizer, Level, Policy, Rule
-from kvstore.codec import decode_command, decode_result, encode_command, encode_result
+from kvstore.acl.access import Authorizer, Level, Policy, Rule
+from kvstore.codec.codec import decode_command, decode_result, encode_command, encode_result
 from kvstore.commands import (
     Check,
     Command,
@@ -41,7 +41,7 @@ from kvstore.commands import (
 from kvstore.entry import Record
 from kvstore.refusals import CasMismatch
 from kvstore.results import DeleteOk, PutOk, RangeOk, Result
-from kvstore.snapshot import SnapshotReader, SnapshotWriter
+from kvstore.snapshots.snapshot import SnapshotReader, SnapshotWriter
 from kvstore.store import Store
 
 KEY = "service/app-001/config/key-000123"

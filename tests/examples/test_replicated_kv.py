@@ -43,7 +43,7 @@ from examples.replicated.wire import (
     frame,
 )
 from examples.replicated_kv import parse_peers
-from kvstore.codec import decode_result, encode_command
+from kvstore.codec.codec import decode_result, encode_command
 from kvstore.commands import Get, Put, Range
 from kvstore.results import GetOk, PutOk, RangeOk
 from kvstore.testing import Read, Recorder, Verdict, Write

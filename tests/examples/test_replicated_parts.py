@@ -16,7 +16,7 @@ from examples.replicated.machine import TICK_INTERVAL, Answered, ReplicatedStore
 from examples.replicated.narration import narrate
 from examples.replicated.replica import ANSWER_BYTES_MAX, Replica, request_entry, upkeep_entry
 from examples.replicated.wire import Answer, Done, Gone, Opened, Oversized, Refused, Retry
-from kvstore.codec import decode_result, encode_command
+from kvstore.codec.codec import decode_result, encode_command
 from kvstore.commands import Get, Put, Range, Rebase
 from kvstore.results import GetOk, PutOk
 from raft import (

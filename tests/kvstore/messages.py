@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from kvstore import commands as c
 from kvstore import refusals as r
 from kvstore import results as s
-from kvstore.acl import AclMode, Level, Policy, Role, Rule, Token
+from kvstore.acl.access import AclMode, Level, Policy, Role, Rule, Token
 from kvstore.commands import KEEP, Command
 from kvstore.config import Config
 from kvstore.entry import Entry, Record
 from kvstore.results import Result
-from kvstore.sessions import Session
+from kvstore.state.sessions import Session
 
 RULES = (
     Rule("key", "web/", Level.WRITE, prefix=True),

@@ -17,24 +17,24 @@ from hypothesis import strategies as st
 from kvstore.commands import Command, Get, Noop, Put
 from kvstore.config import Config
 from kvstore.errors import StaleIndex, UnknownWatch
-from kvstore.snapshot import SnapshotReader, SnapshotWriter
+from kvstore.snapshots.snapshot import SnapshotReader, SnapshotWriter
 from kvstore.store import Store
 from kvstore.testing import strategies as kv
 from kvstore.testing.strategies import LogEntry
-from kvstore.watch_values import WatchSpec
-from kvstore.watches import Watches
+from kvstore.watches.values import WatchSpec
+from kvstore.watches.watches import Watches
 from tests.kvstore.driving import contents
 
 SCRIPT = """
 from hashlib import sha256
 from random import Random
-from kvstore.acl_rules import Policy, Role, Token
+from kvstore.acl.rules import Policy, Role, Token
 from kvstore.commands import *
 from kvstore.config import Config
-from kvstore.snapshot import SnapshotWriter
+from kvstore.snapshots.snapshot import SnapshotWriter
 from kvstore.store import Store
-from kvstore.watch_values import WatchSpec
-from kvstore.watches import Watches
+from kvstore.watches.values import WatchSpec
+from kvstore.watches.watches import Watches
 
 rng = Random(5)
 store = Store(Config(history_changes=50))

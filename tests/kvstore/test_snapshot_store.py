@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore import export, snapshot
 from kvstore.commands import (
     Command,
     Compact,
@@ -38,7 +37,8 @@ from kvstore.commands import (
 )
 from kvstore.config import Config
 from kvstore.errors import CompactedRevision, DecodeError, FutureRevision
-from kvstore.snapshot import SnapshotReader, SnapshotWriter
+from kvstore.snapshots import export, snapshot
+from kvstore.snapshots.snapshot import SnapshotReader, SnapshotWriter
 from kvstore.store import Store
 from kvstore.testing import strategies as kv
 from kvstore.testing.strategies import LogEntry

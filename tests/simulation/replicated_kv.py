@@ -16,7 +16,7 @@ from examples.replicated.machine import Answered, ReplicatedStore
 from examples.replicated.replica import Replica
 from examples.replicated.wire import Answer, Done, Gone, Opened, Retry
 from kvstore import testing
-from kvstore.codec import decode_result, encode_command
+from kvstore.codec.codec import decode_result, encode_command
 from kvstore.commands import Check, Command, Get, Put, Txn
 from kvstore.results import GetOk, PutOk, Result, TxnOk
 from kvstore.testing import CompareAndSet, Read, Recorder, Registers, Report, Write

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from kvstore.acl import AclMode
+from kvstore.acl.access import AclMode
 from kvstore.commands import Configure, SetQuota
 from kvstore.dialects.consul import CONFIG, VALUE_SIZE_MAX, Consul
 from kvstore.dialects.consul_messages import ConsulError, KVOp, KVPair, SessionEntry, TxnError, Verb

@@ -28,7 +28,7 @@ from kvstore.dialects.zookeeper_values import (
     Stat,
     ZookeeperError,
 )
-from kvstore.snapshot import SnapshotReader, SnapshotWriter
+from kvstore.snapshots.snapshot import SnapshotReader, SnapshotWriter
 from kvstore.store import Store
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from kvstore.acl import AclMode, Level, Policy, Role, Rule, Token
+from kvstore.acl.access import AclMode, Level, Policy, Role, Rule, Token
 from kvstore.change import Cause
 from kvstore.commands import (
     KEEP,

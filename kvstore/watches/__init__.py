@@ -1,0 +1,1 @@
+"""Watches and blocking queries: local, never replicated."""

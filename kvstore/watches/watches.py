@@ -1,0 +1,509 @@
+"""Watches and blocking queries: who hears of what, at what pace. Local, never replicated.
+
+A hub is told of every applied command, finds who watches what changed, and is polled. Nobody is
+called, nothing is copied: a watch is a place in the history that all share, with a bounded number
+of changes that wait. The guarantees are etcd's: events are ordered, unique, complete within the
+history, whole for each revision (unless one is more than fits, and then marked), resumable from
+any revision, and a progress mark promises that everything up to it was told.
+
+Time is the caller's monotonic clock, for progress marks and the ends of waits only.
+
+Source: etcd server/storage/mvcc/watchable_store.go, doc "KV API guarantees"; Consul
+agent/blockingquery; ZooKeeper's one-shot triggers (`once`).
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from math import inf, nextafter
+from typing import Final, TypeAlias
+
+from kvstore.change import CHANGED_KEY, NEW, OLD, REVISION, Change
+from kvstore.commands import Count, Get, Keys, Range
+from kvstore.entry import DIRECTORY
+from kvstore.errors import TooManyWatches, UnknownWatch, WatchExists
+from kvstore.keys import prefix_end
+from kvstore.results import Applied
+from kvstore.store import Store
+from kvstore.watches.cursor import Filter, WatchCursor
+from kvstore.watches.index import UNKNOWN, WatchIndex
+from kvstore.watches.values import WaitDone, WatchBatch, WatchSpec
+
+Query: TypeAlias = Get | Range | Count | Keys
+
+#: Changes that are distributed together, at the latest.
+GATHER: Final = 256
+
+
+class _Wait:
+    """One blocking query.
+
+    Attributes:
+        id: Its id.
+        query: What to answer.
+        spec: What it selects.
+        index: What has to be passed.
+        actor: By whose rights.
+        is_ready: Whether it was passed, or the time is over.
+        timed_out: Whether the time is over.
+        is_reset: Whether the store was replaced.
+        pending: Always empty.
+        room: Always 0: a wait wants to look at changes itself.
+    """
+
+    __slots__ = (
+        "actor",
+        "id",
+        "index",
+        "is_ready",
+        "is_reset",
+        "pending",
+        "query",
+        "room",
+        "spec",
+        "timed_out",
+    )
+
+    def __init__(
+        self, id_: int, query: Query, spec: WatchSpec, index: int, actor: str | None
+    ) -> None:
+        self.id = id_
+        self.query = query
+        self.spec = spec
+        self.index = index
+        self.actor = actor
+        self.is_ready = False
+        self.timed_out = False
+        self.is_reset = False
+        self.pending: list[Change] = []
+        self.room = 0
+
+    def take(self, _sequence: int, change: Change) -> bool:
+        """Look at a change of what the query selects; return whether it is news."""
+        self.is_ready = self.is_ready or change[REVISION] > self.index
+        return self.is_ready
+
+
+class Watches:
+    """A hub of watches and waits over one store.
+
+    Args:
+        store: The store.
+        watches_max: Watches and waits at most; 1 or more.
+
+    Raises:
+        ValueError: `watches_max` is out of range.
+
+    >>> from kvstore.commands import Put
+    >>> store = Store()
+    >>> hub = Watches(store)
+    >>> watch = hub.watch(WatchSpec(prefix="web/"), 0.0)
+    >>> hub.publish(store.apply(Put("web/port", b"80")))
+    >>> [(event.kind, event.key) for event in hub.poll(watch).events]
+    [('put', 'web/port')]
+    """
+
+    def __init__(self, store: Store, *, watches_max: int = 1_000_000) -> None:
+        if watches_max < 1:
+            raise ValueError(f"watches_max must be 1 or more, not {watches_max}")
+        self._store = store
+        self._watches_max = watches_max
+        self._index: WatchIndex[WatchCursor | _Wait] = WatchIndex(store.config.separator)
+        self._all: dict[int, WatchCursor | _Wait] = {}
+        # Invariant: above all ids that were ever used.
+        self._next_id = 1
+        # Ids with something to poll, in the order in which they got it.
+        self._ready: dict[int, None] = {}
+        # Changes that were published and are not distributed yet; the sequence of the first.
+        self._gathered: list[Change] = []
+        self._end = store.state.tree.history.sequence
+        self._newest = store.applied_index
+        self._directories = store.state.tree.directories
+        self._reused = self._directories.reused
+        # (deadline, order, id) of progress marks and of the ends of waits.
+        self._timers: list[tuple[float, int, int]] = []
+        # The order of the timer that is meant, by id: others in the heap are stale.
+        self._armed: dict[int, int] = {}
+        self._order = 0
+        self._now = float("-inf")
+
+    def __len__(self) -> int:
+        """Number of watches and waits."""
+        return len(self._all)
+
+    # --- queries
+
+    def next_timeout(self) -> float | None:
+        """Return when `handle_timeout` is due, or None."""
+        return self._timers[0][0] if self._timers else None
+
+    def ready(self) -> tuple[int, ...]:
+        """Return the ids with something to poll, in the order in which they got it."""
+        self._distribute()
+        return tuple(self._ready)
+
+    def progress(self, watch: int) -> int:
+        """Return the revision up to which everything was told: to resume with `+ 1`.
+
+        Raises:
+            UnknownWatch: There is no such watch.
+        """
+        self._distribute()
+        one = self._get(watch)
+        assert isinstance(one, WatchCursor), "waits have no progress"
+        return one.reached(self._store.state.tree.history, self._newest)
+
+    # --- inputs
+
+    def publish(self, applied: Applied) -> None:
+        """Take note of an applied command, each once and in order.
+
+        Cheap: changes are distributed when somebody asks, or when some have gathered. What was
+        forgotten to be published is found in the history.
+        """
+        if applied.changes:
+            self._gathered += applied.changes
+            if len(self._gathered) >= GATHER:
+                self._distribute()
+
+    def watch(self, spec: WatchSpec, now: float, *, id: int | None = None) -> int:  # noqa: A002
+        """Begin a watch, and return its id.
+
+        Args:
+            spec: What to watch, and how. If `from_revision` is not above the floor of the history,
+                the first batch is "lost".
+            now: Seconds on the caller's clock.
+            id: Its id, or None for the next.
+
+        Raises:
+            WatchExists: The id is taken.
+            TooManyWatches: There are as many as there may be.
+        """
+        self._advance(now)
+        id_ = self._claim(id)
+        self._distribute()
+        low, high = _bounds(spec)
+        cursor = WatchCursor(id_, spec, low, high)
+        history = self._store.state.tree.history
+        if spec.from_revision is not None:
+            if spec.from_revision <= history.floor:
+                cursor.lose()
+            else:
+                first = history.first_after(spec.from_revision - 1)
+                if first < history.sequence:
+                    cursor.go_on_at(first)
+        self._add(id_, cursor, spec)
+        if not cursor.idle:
+            self._ready[id_] = None
+        if spec.progress_interval is not None:
+            self._arm(id_, self._now + spec.progress_interval)
+        return id_
+
+    def wait(
+        self,
+        query: Query,
+        index: int,
+        now: float,
+        *,
+        timeout: float | None = None,
+        actor: str | None = None,
+        id: int | None = None,  # noqa: A002
+    ) -> int:
+        """Begin a blocking query, and return its id: it is ready when its answer may be new.
+
+        Args:
+            query: What to answer.
+            index: The index of an earlier answer: any change after it is news.
+            now: Seconds on the caller's clock.
+            timeout: Seconds after which the answer is told in any case, 0 or more; None for never.
+            actor: By whose rights, as in `WatchSpec`.
+            id: Its id, or None for the next.
+
+        Raises:
+            WatchExists: The id is taken.
+            TooManyWatches: There are as many as there may be.
+            TypeError: `query` is no read of one key or one selection.
+            ValueError: The selection or `timeout` is malformed.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout must be 0 or more, not {timeout}")
+        spec = _spec_of(query)
+        self._advance(now)
+        id_ = self._claim(id)
+        self._distribute()
+        one = _Wait(id_, query, spec, index, actor)
+        self._add(id_, one, spec)
+        if self._is_news(one):
+            self._finish(one)
+        elif timeout is not None:
+            self._arm(id_, self._now + timeout)
+        return id_
+
+    def cancel(self, id: int) -> None:  # noqa: A002
+        """End a watch or a wait; what it has not told is dropped.
+
+        Raises:
+            UnknownWatch: There is none with this id.
+        """
+        self._get(id)
+        self._remove(id)
+
+    def poll(self, id: int, *, events_max: int = 1000) -> WatchBatch | WaitDone | None:  # noqa: A002
+        """Return what a watch or a wait tells next, or None if there is nothing.
+
+        A final batch, and the end of a wait, are the last: the id is free then.
+
+        Args:
+            id: The watch or the wait.
+            events_max: Events at most, 1 or more.
+
+        Raises:
+            UnknownWatch: There is none with this id.
+            ValueError: `events_max` is out of range.
+        """
+        if events_max < 1:
+            raise ValueError(f"events_max must be 1 or more, not {events_max}")
+        one = self._get(id)
+        self._distribute()
+        if isinstance(one, _Wait):
+            return self._poll_wait(one)
+        readable, allowed = self._readable(one.spec.actor)
+        if not allowed:
+            self._remove(id)
+            return WatchBatch(id, "closed", self._newest, final=True)
+        history = self._store.state.tree.history
+        batch = one.poll(history, self._end, self._newest, events_max, readable)
+        if batch is not None and batch.final:
+            self._remove(id)
+        elif one.idle:
+            self._ready.pop(id, None)
+        return batch
+
+    def reset(self, store: Store) -> None:
+        """Go on with another store, after a restore: watches are lost, waits are ready."""
+        self._store = store
+        history = store.state.tree.history
+        self._gathered = []
+        self._end, self._newest = history.sequence, store.applied_index
+        for id_, one in self._all.items():
+            self._ready[id_] = None
+            if isinstance(one, _Wait):
+                one.is_ready = one.is_reset = True
+            else:
+                one.lose()
+
+    def handle_timeout(self, now: float) -> None:
+        """Fire what is due: waits end, and quiet watches tell how far they are."""
+        self._advance(now)
+        while self._timers and self._timers[0][0] <= self._now:
+            _, order, id_ = heappop(self._timers)
+            if self._armed.get(id_) != order:
+                continue
+            one = self._all[id_]
+            if isinstance(one, _Wait):
+                del self._armed[id_]
+                one.timed_out = not one.is_ready
+                self._finish(one)
+                continue
+            interval = one.spec.progress_interval
+            assert interval is not None
+            if one.idle and not one.told:
+                one.mark = True
+                self._ready[id_] = None
+            one.told = False
+            # Late is one round, however short the interval is beside the clock's own precision.
+            self._arm(id_, max(self._now + interval, nextafter(self._now, inf)))
+        self._settle()
+
+    # --- internals
+
+    def _distribute(self) -> None:
+        """Hand the changes that were published to who watches them."""
+        history = self._store.state.tree.history
+        gathered, sequence = self._gathered, self._end
+        self._newest = self._store.applied_index
+        if sequence + len(gathered) != history.sequence:
+            self._catch_up(history.sequence)
+            return
+        if not gathered:
+            return
+        self._gathered = []
+        self._end = history.sequence
+        directories = self._store.state.tree.directories
+        if directories is not self._directories:
+            self._directories = directories
+            self._sort_anew()
+        if self._reused != directories.reused:
+            # The numbers in these changes may be those of other directories by now.
+            self._reused = directories.reused
+            self._index.forget()
+            self._distribute_by_name(gathered, sequence)
+        elif self._all:
+            self._distribute_by_number(gathered, sequence)
+
+    def _distribute_by_name(self, changes: list[Change], sequence: int) -> None:
+        ready = self._ready
+        for change in changes:
+            for one in self._index.find(change[CHANGED_KEY]):
+                if one.take(sequence, change):
+                    ready[one.id] = None
+            sequence += 1
+
+    def _distribute_by_number(self, changes: list[Change], first: int) -> None:
+        index, ready, directories = self._index, self._ready, self._directories
+        index.make_room(len(directories.names))
+        remembered, has_more = index.remembered, index.has_more
+        for sequence, change in enumerate(changes, first):
+            record = change[NEW] or change[OLD]
+            number = record[DIRECTORY]  # type: ignore[index]  # one of the two is there
+            watches = remembered[number + 1]
+            if has_more or not watches:
+                if watches is UNKNOWN:
+                    watches = index.remember(number, directories)
+                if watches is None:
+                    watches = index.find(change[CHANGED_KEY])
+                elif has_more:
+                    name = directories.names[number] if number >= 0 else ""
+                    watches = (*watches, *index.more(name, change[CHANGED_KEY]))
+            for one in watches:
+                # What `take` does, for most watches: this is where most time goes.
+                pending = one.pending
+                if len(pending) < one.room:
+                    if not pending:
+                        ready[one.id] = None
+                    pending.append(change)
+                elif one.take(sequence, change):
+                    ready[one.id] = None
+
+    def _sort_anew(self) -> None:
+        """Make the index anew, as the separator may have changed."""
+        self._index = WatchIndex(self._directories.separator)
+        for id_, one in self._all.items():
+            self._sort_in(id_, one, one.spec)
+
+    def _catch_up(self, end: int) -> None:
+        """Let everybody look for themselves: something was not published, or twice."""
+        for id_, one in self._all.items():
+            if isinstance(one, _Wait):
+                if self._is_news(one):
+                    self._finish(one)
+            else:
+                one.go_on_at(self._end)
+                self._ready[id_] = None
+        self._gathered = []
+        self._end = end
+
+    def _poll_wait(self, one: _Wait) -> WaitDone | None:
+        if not one.is_ready:
+            return None
+        self._remove(one.id)
+        if one.actor is None:
+            result = self._store.read(one.query)
+        else:
+            result = self._store.query(one.query, actor=one.actor)
+        return WaitDone(one.id, result, one.timed_out, one.is_reset)
+
+    def _is_news(self, one: _Wait) -> bool:
+        """Return whether anything that a query reads changed after its index."""
+        tree = self._store.state.tree
+        if one.spec.key is not None:
+            return tree.index_of(one.spec.key) > one.index
+        low, high = _bounds(one.spec)
+        directory = tree.directories.enclosing(low, high)
+        if tree.index_below(directory) <= one.index:
+            return False
+        return one.spec.prefix == directory or tree.index_between(low, high, directory) > one.index
+
+    def _finish(self, one: _Wait) -> None:
+        one.is_ready = True
+        self._ready[one.id] = None
+
+    def _readable(self, actor: str | None) -> tuple[Filter, bool]:
+        """Return what leaves out what an actor may not read, and whether it may watch at all."""
+        state = self._store.state
+        if actor is None or not state.guarded:
+            return None, True
+        authorizer = state.acl.authorizer(actor, state.clock)
+        return (None, False) if authorizer is None else (authorizer.filter_keys, True)
+
+    def _claim(self, id_: int | None) -> int:
+        """Return an id that is free."""
+        if len(self._all) >= self._watches_max:
+            raise TooManyWatches(self._watches_max)
+        if id_ is None:
+            return self._next_id
+        if id_ in self._all:
+            raise WatchExists(id_)
+        return id_
+
+    def _get(self, id_: int) -> WatchCursor | _Wait:
+        one = self._all.get(id_)
+        if one is None:
+            raise UnknownWatch(id_)
+        return one
+
+    def _add(self, id_: int, one: WatchCursor | _Wait, spec: WatchSpec) -> None:
+        self._all[id_] = one
+        self._next_id = max(self._next_id, id_ + 1)
+        self._sort_in(id_, one, spec)
+
+    def _sort_in(self, id_: int, one: WatchCursor | _Wait, spec: WatchSpec) -> None:
+        if spec.key is not None:
+            self._index.add_key(id_, one, spec.key)
+        elif spec.prefix is not None:
+            self._index.add_prefix(id_, one, spec.prefix)
+        else:
+            self._index.add_range(id_, one, *_bounds(spec))
+
+    def _remove(self, id_: int) -> None:
+        spec = self._all.pop(id_).spec
+        self._ready.pop(id_, None)
+        self._armed.pop(id_, None)
+        if spec.key is not None:
+            self._index.remove_key(id_, spec.key)
+        elif spec.prefix is not None:
+            self._index.remove_prefix(id_, spec.prefix)
+        else:
+            self._index.remove_range(id_)
+        self._settle()
+
+    # --- timers
+
+    def _advance(self, now: float) -> None:
+        self._now = max(self._now, now)
+
+    def _arm(self, id_: int, at: float) -> None:
+        self._order += 1
+        self._armed[id_] = self._order
+        heappush(self._timers, (at, self._order, id_))
+
+    def _settle(self) -> None:
+        """Drop timers of watches and waits that are over from the front of the heap."""
+        timers, armed = self._timers, self._armed
+        while timers and armed.get(timers[0][2]) != timers[0][1]:
+            heappop(timers)
+
+
+def _bounds(spec: WatchSpec) -> tuple[str, str | None]:
+    """Return the first key that is watched, and the first beyond or None."""
+    if spec.key is not None:
+        # No key holds a NUL, so that this is the first text above the key.
+        return spec.key, spec.key + "\0"
+    if spec.prefix is not None:
+        return spec.prefix, prefix_end(spec.prefix)
+    assert spec.start is not None
+    return spec.start, spec.end
+
+
+def _spec_of(query: Query) -> WatchSpec:
+    """Return what a query selects."""
+    match query:
+        case Get(key=key):
+            return WatchSpec(key=key)
+        case (
+            Range(prefix=prefix, start=start, end=end) | Count(prefix=prefix, start=start, end=end)
+        ):
+            return WatchSpec(prefix=prefix, start=start, end=end)
+        case Keys(prefix=prefix):
+            return WatchSpec(prefix=prefix)
+    raise TypeError(f"{type(query).__name__} is no query to wait for")
