@@ -1,9 +1,8 @@
 """What can be asked of the membership: single changes, and how they are made together.
 
-Owns the kinds of change, their encoding as the payload of an entry, and the reasons for which
-one is refused. Knows nothing of what a configuration is: `raft.membership` makes the changes.
-
-Nothing unknown is passed over when one is decoded: a change must mean the same to every server.
+Owns the kinds of change, and the reasons for which one is refused. Knows nothing of what a
+configuration is: `raft.membership` makes the changes. Changes stay on the leader: what its log
+holds, and what others are sent, is the configuration that comes of one.
 
 Source: Raft dissertation chapter 4; etcd-io/raft raftpb/confchange.go (ConfChangeV2) and, for
 the texts of refusals, confchange/confchange.go.
@@ -11,12 +10,11 @@ the texts of refusals, confchange/confchange.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
-import msgpack
 from attrs import field
 
 from raft.errors import RaftError
@@ -29,11 +27,6 @@ MEMBERS_MAX = 1024
 
 CONTEXT_BYTES_MAX = 65536
 """Longest `Change.context`."""
-
-ENCODING_VERSION = 1
-"""First element of every encoded change and configuration."""
-
-_ENCODED_BYTES_MAX = 5 * MEMBERS_MAX * (ID_BYTES_MAX + 3) + CONTEXT_BYTES_MAX + 64
 
 
 def check_id(server: str) -> str:
@@ -48,20 +41,6 @@ def check_id(server: str) -> str:
     if not 0 < len(server.encode()) <= ID_BYTES_MAX:  # lone surrogates are a ValueError too
         raise ValueError(f"an id has 1 to {ID_BYTES_MAX} bytes: {server!r}")
     return server
-
-
-def unpack_elements(data: bytes) -> Sequence[Any]:
-    """Return the elements behind the version.
-
-    Raises:
-        ValueError: They are too large, malformed, or of another version.
-    """
-    if len(data) > _ENCODED_BYTES_MAX:
-        raise ValueError(f"more than {_ENCODED_BYTES_MAX} bytes")
-    elements = msgpack.unpackb(data, use_list=False, max_array_len=MEMBERS_MAX, max_map_len=0)
-    if not isinstance(elements, tuple) or elements[:1] != (ENCODING_VERSION,):
-        raise ValueError(f"not of version {ENCODING_VERSION}")
-    return elements[1:]
 
 
 @attrs.frozen
@@ -110,16 +89,6 @@ SingleChange: TypeAlias = (
     AddVoter | AddLearner | AddWitness | RemoveMember | PromoteLearner | DemoteVoter
 )
 
-_KINDS: tuple[type[SingleChange], ...] = (
-    AddVoter,
-    AddLearner,
-    AddWitness,
-    RemoveMember,
-    PromoteLearner,
-    DemoteVoter,
-)
-"""The position of a kind is its number in encodings."""
-
 
 class Transition(Enum):
     """Whether a change goes through a joint configuration, and who ends that."""
@@ -132,16 +101,13 @@ class Transition(Enum):
     """Joint until `Change.leave_joint()` is proposed."""
 
 
-_TRANSITIONS = tuple(Transition)
-
-
 def _check_changes(changes: Iterable[SingleChange]) -> tuple[SingleChange, ...]:
     """Return the single changes as a tuple."""
     checked = tuple(changes)
     if len(checked) > MEMBERS_MAX:
         raise ValueError(f"{len(checked)} single changes exceed the limit of {MEMBERS_MAX}")
     for change in checked:
-        if not isinstance(change, _KINDS):
+        if not isinstance(change, SingleChange):
             raise TypeError(f"not a single change: {change!r}")
     return checked
 
@@ -184,29 +150,6 @@ class Change:
     def enters_joint(self) -> bool:
         """Whether this change leads into a joint configuration."""
         return self.transition is not Transition.AUTO or len(self.changes) > 1
-
-    def encode(self) -> bytes:
-        """Return the change as the payload of an entry; equal changes are equal bytes."""
-        singles = [(_KINDS.index(type(change)), change.id) for change in self.changes]
-        transition = _TRANSITIONS.index(self.transition)
-        return bytes(msgpack.packb((ENCODING_VERSION, singles, transition, self.context)))
-
-    @classmethod
-    def decode(cls, data: bytes) -> Change:
-        """Return the change that was encoded.
-
-        Raises:
-            ValueError: It is not an encoded change of this version.
-        """
-        try:
-            singles, transition, context = unpack_elements(data)
-            changes = [_KINDS[kind](server) for kind, server in singles]
-            change = cls(changes, _TRANSITIONS[transition], context)
-        except (ValueError, TypeError, IndexError) as error:
-            raise ValueError(f"not an encoded change: {error}") from None
-        if change.encode() != data:
-            raise ValueError("not an encoded change: it has a shorter form")
-        return change
 
 
 class ChangeRefusal(Enum):

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 import msgpack
 
 from raft.changes import ID_BYTES_MAX
-from raft.entries import Entries
+from raft.entries import INDEX_MAX, Entries
 from raft.errors import Drop, RaftError
 from raft.membership import Configuration
 from raft.messages import (
@@ -49,7 +49,6 @@ from raft.messages import (
 )
 from raft.packing import (
     ENTRIES_COLUMNS,
-    INDEX_MAX,
     pack_entries,
     pack_strings,
     unpack_entries,

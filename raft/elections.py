@@ -15,6 +15,7 @@ from collections.abc import Callable
 from raft.applying import Applying
 from raft.core import Core
 from raft.durability import Durability
+from raft.entries import TERM_MAX
 from raft.messages import (
     Refusal,
     RequestPreVote,
@@ -23,7 +24,6 @@ from raft.messages import (
     RequestVoteResponse,
 )
 from raft.outputs import Cause, ElectionFailed, Role, RoleChanged
-from raft.packing import INDEX_MAX
 from raft.quorum import VoteResult, vote_result
 
 FOLLOWER, PRE_CANDIDATE = Role.FOLLOWER, Role.PRE_CANDIDATE
@@ -165,7 +165,7 @@ class Elections:
         core = self._core
         return (
             core.configuration.is_electable(core.id)
-            and core.term < INDEX_MAX
+            and core.term < TERM_MAX
             and not core.regressed
             and self._durability.snapshot_due is None
         )

@@ -17,6 +17,8 @@ from attrs import frozen
 
 from raft.membership import Configuration
 
+#: Largest index and largest term: what formats with signed integers of 64 bits can hold.
+INDEX_MAX = TERM_MAX = 2**63 - 1
 #: First index and term of consecutive entries of one term.
 TermRun: TypeAlias = tuple[int, int]
 #: Index of an entry that is not the application's, and its configuration or, if empty, None.

@@ -66,7 +66,6 @@ class Leader:
         "_pending_change_index",
         "_quorum_due",
         "_round",
-        "_round_open",
         "_round_times",
         "_step_down",
         "_transfer",

@@ -18,15 +18,15 @@ Source: Raft dissertation chapter 4; etcd-io/raft confchange/confchange.go.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import assert_never
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, assert_never
 
 import attrs
 import msgpack
 from attrs import field
 
 from raft.changes import (
-    ENCODING_VERSION,
+    ID_BYTES_MAX,
     MEMBERS_MAX,
     AddLearner,
     AddVoter,
@@ -40,9 +40,13 @@ from raft.changes import (
     SingleChange,
     Transition,
     check_id,
-    unpack_elements,
 )
 from raft.quorum import majority
+
+ENCODING_VERSION = 1
+"""First element of every encoded configuration."""
+
+_ENCODED_BYTES_MAX = 5 * MEMBERS_MAX * (ID_BYTES_MAX + 3) + 64
 
 
 def _sorted_ids(servers: Iterable[str]) -> tuple[str, ...]:
@@ -224,12 +228,26 @@ class Configuration:
             ValueError: It is not an encoded configuration of this version.
         """
         try:
-            configuration = cls(*unpack_elements(data))
+            configuration = cls(*_unpack_elements(data))
         except (ValueError, TypeError) as error:
             raise ValueError(f"not an encoded configuration: {error}") from None
         if configuration.encode() != data:
             raise ValueError("not an encoded configuration: it has a shorter form")
         return configuration
+
+
+def _unpack_elements(data: bytes) -> Sequence[Any]:
+    """Return the elements behind the version.
+
+    Raises:
+        ValueError: They are too large, malformed, or of another version.
+    """
+    if len(data) > _ENCODED_BYTES_MAX:
+        raise ValueError(f"more than {_ENCODED_BYTES_MAX} bytes")
+    elements = msgpack.unpackb(data, use_list=False, max_array_len=MEMBERS_MAX, max_map_len=0)
+    if not isinstance(elements, tuple) or elements[:1] != (ENCODING_VERSION,):
+        raise ValueError(f"not of version {ENCODING_VERSION}")
+    return elements[1:]
 
 
 class _Draft:

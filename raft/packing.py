@@ -15,11 +15,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from raft.entries import NO_ENTRIES, Entries, Mark, TermRun
+from raft.entries import INDEX_MAX, NO_ENTRIES, TERM_MAX, Entries, Mark, TermRun
 from raft.membership import Configuration
-
-INDEX_MAX = 2**63 - 1
-"""Largest index and largest term."""
 
 ENTRIES_COLUMNS = 8
 """Elements that entries take."""
@@ -133,7 +130,7 @@ def _check_runs(runs: Sequence[TermRun], first: int, count: int) -> None:
     """Raise ValueError unless runs of terms cover entries, each run with a higher term."""
     if not runs or runs[0][0] != first or runs[-1][0] >= first + count:
         raise ValueError("terms that are not those of the entries")
-    if not 0 < runs[0][1] <= runs[-1][1] <= INDEX_MAX:
+    if not 0 < runs[0][1] <= runs[-1][1] <= TERM_MAX:
         raise ValueError("a term out of range")
     if any(
         index >= next_index or term >= next_term

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TypeVar
 
-INDEX_MAX = 2**64 - 1
+INFINITY = 2**64 - 1
 """What an empty half has reached: beyond every index, so the other half decides alone."""
 
 Value = TypeVar("Value", int, float)
@@ -68,7 +68,7 @@ def committed_index(
         outgoing: Voters of the old configuration; empty unless joint.
 
     Returns:
-        The smaller of what either half has reached; `INDEX_MAX` if there are no voters at all.
+        The smaller of what either half has reached; `INFINITY` if there are no voters at all.
 
     >>> committed_index({"n1": 9, "n2": 5, "n3": 7}, ("n1", "n2", "n3"))
     7
@@ -77,7 +77,7 @@ def committed_index(
     """
     incoming_indexes = [match.get(voter, 0) for voter in voters]
     outgoing_indexes = [match.get(voter, 0) for voter in outgoing]
-    committed = majority_reached(incoming_indexes) if incoming_indexes else INDEX_MAX
+    committed = majority_reached(incoming_indexes) if incoming_indexes else INFINITY
     if outgoing_indexes:
         return min(committed, majority_reached(outgoing_indexes))
     return committed

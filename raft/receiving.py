@@ -15,8 +15,8 @@ from raft.applying import Applying
 from raft.core import Core
 from raft.durability import Durability
 from raft.elections import Elections
+from raft.entries import INDEX_MAX
 from raft.messages import InstallSnapshot, InstallSnapshotResponse
-from raft.packing import INDEX_MAX
 from raft.proposals import Proposals
 from raft.stored import Snapshot
 

@@ -29,7 +29,7 @@ from raft.messages import (
 )
 from raft.outputs import SendMessage
 from raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
-from raft.quorum import INDEX_MAX, majority_reached
+from raft.quorum import INFINITY, majority_reached
 from raft.sending import SnapshotSending
 
 
@@ -111,7 +111,7 @@ class Replication:
 
     def committed_index(self) -> int:
         """Return the highest index that a quorum has durably; our own log counts if it is so."""
-        reached = INDEX_MAX
+        reached = INFINITY
         for peers, include_own in self._halves:
             indexes = [peer.match for peer in peers]
             if include_own:
@@ -123,11 +123,11 @@ class Replication:
 
     def quorum_round(self) -> int:
         """Return the latest round of heartbeats that a quorum has answered."""
-        reached = INDEX_MAX
+        reached = INFINITY
         for peers, include_own in self._halves:
             rounds = [peer.round for peer in peers]
             if include_own:
-                rounds.append(INDEX_MAX)
+                rounds.append(INFINITY)
             reached = min(reached, majority_reached(rounds))
         return reached
 

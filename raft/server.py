@@ -21,6 +21,7 @@ from raft.config import Config
 from raft.core import Core
 from raft.durability import Durability
 from raft.elections import Elections
+from raft.entries import TERM_MAX
 from raft.errors import TransferRefused
 from raft.following import Following
 from raft.forwarding import Forwarding
@@ -47,7 +48,6 @@ from raft.messages import (
     TransferLeadership,
 )
 from raft.outputs import Cause, QuiescenceChanged, Role
-from raft.packing import INDEX_MAX
 from raft.proposals import Proposals
 from raft.reads import Reads
 from raft.receiving import SnapshotReceiving
@@ -183,7 +183,7 @@ class Server:
             return True
         if kind in _TERMLESS:
             return True
-        if not 0 < term <= INDEX_MAX:
+        if not 0 < term <= TERM_MAX:
             core.reject(message, "no term" if term < 1 else "term out of range")
             return False
         if term < core.term:

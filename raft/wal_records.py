@@ -25,9 +25,9 @@ from zlib import crc32
 import msgpack
 from attrs import frozen
 
-from raft.entries import NO_ENTRIES, Entries
+from raft.entries import INDEX_MAX, NO_ENTRIES, Entries
 from raft.membership import Configuration
-from raft.packing import INDEX_MAX, pack_entries, unpack_entries
+from raft.packing import pack_entries, unpack_entries
 from raft.stored import HardState, Snapshot, SnapshotData
 
 FORMAT_VERSION = 1

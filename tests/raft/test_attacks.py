@@ -24,6 +24,7 @@ from raft import (
     Role,
     RoleChanged,
 )
+from raft.entries import INDEX_MAX, TERM_MAX
 from raft.messages import (
     AppendEntries,
     AppendEntriesResponse,
@@ -37,7 +38,6 @@ from raft.messages import (
     RequestVoteResponse,
     TimeoutNow,
 )
-from raft.packing import INDEX_MAX
 from tests.raft.vocabulary import (
     Servers,
     drain,
@@ -107,8 +107,8 @@ def test_a_message_of_a_later_term_wakes_a_sleeping_follower() -> None:
 def test_no_term_is_beyond_what_can_be_written() -> None:
     server = machine()
 
-    server.receive(Heartbeat("a", "b", INDEX_MAX + 1), 0.0)
-    server.receive(RequestPreVote("a", "b", INDEX_MAX + 1, 9, 9), 0.0)
+    server.receive(Heartbeat("a", "b", TERM_MAX + 1), 0.0)
+    server.receive(RequestPreVote("a", "b", TERM_MAX + 1, 9, 9), 0.0)
 
     assert rejections(server) == ["term out of range"] * 2
     assert server.term == 1
@@ -116,12 +116,12 @@ def test_no_term_is_beyond_what_can_be_written() -> None:
 
 def test_the_last_term_of_all_is_not_campaigned_out_of() -> None:
     server = machine()
-    server.receive(Heartbeat("a", "b", INDEX_MAX), 0.0)
+    server.receive(Heartbeat("a", "b", TERM_MAX), 0.0)
 
     with pytest.raises(CampaignRefused):
         server.campaign(0.0)
 
-    assert server.term == INDEX_MAX
+    assert server.term == TERM_MAX
     assert server.next_timeout() is None
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from raft.changes import AddLearner, AddVoter, ChangeRefused, RemoveMember, SingleChange
 from raft.membership import Configuration
-from raft.quorum import INDEX_MAX, committed_index, describe, majority, vote_result
+from raft.quorum import INFINITY, committed_index, describe, majority, vote_result
 from tests.raft.etcd_data import Case, cases
 
 QUORUM_FILES = {
@@ -82,7 +82,7 @@ def other_way(match: Mapping[str, int], voters: list[str]) -> int:
         for index in match.values()
         if sum(match.get(voter, 0) >= index for voter in voters) >= majority(len(voters))
     ]
-    return max(reached, default=0) if voters else INDEX_MAX
+    return max(reached, default=0) if voters else INFINITY
 
 
 def run_committed(case: Case) -> str:
@@ -102,7 +102,7 @@ def run_committed(case: Case) -> str:
             if 0 < known.get(voter, 0) < index:  # overlaying: who is behind decides nothing
                 for lowered in (known[voter] - 1, 0):
                     assert committed_index(known | {voter: lowered}, voters) == index
-    shown = "∞" if index == INDEX_MAX else str(index)
+    shown = "∞" if index == INFINITY else str(index)
     return as_numbers(describe(known, voters, outgoing)) + f"{shown}\n"
 
 

@@ -494,8 +494,13 @@ def test_an_encoded_configuration_looks_like_this() -> None:
 @pytest.mark.parametrize(
     "elements",
     [
+        None,
+        7,
+        "text",
+        {},
         [],
         [2, [], [], [], [], [], False],
+        [True, [], [], [], [], [], False],
         [1, [], [], [], [], []],
         [1, [], [], [], [], [], False, 0],
         [1, [], [], [], [], [], 0],
@@ -510,6 +515,30 @@ def test_an_encoded_configuration_looks_like_this() -> None:
 def test_what_is_no_encoded_configuration_is_refused(elements: object) -> None:
     with pytest.raises(ValueError, match="not an encoded configuration"):
         Configuration.decode(msgpack.packb(elements))
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 8])
+def test_a_cut_encoding_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="not an encoded configuration"):
+        Configuration.decode(THREE.encode()[:size])
+
+
+def test_bytes_behind_an_encoding_are_refused() -> None:
+    with pytest.raises(ValueError, match="not an encoded configuration"):
+        Configuration.decode(THREE.encode() + b"\x00")
+
+
+def test_a_long_form_of_the_same_configuration_is_refused() -> None:
+    long = b"\xdc\x00\x07" + THREE.encode()[1:]
+
+    assert msgpack.unpackb(long) == msgpack.unpackb(THREE.encode())
+    with pytest.raises(ValueError, match="it has a shorter form"):
+        Configuration.decode(long)
+
+
+def test_more_bytes_than_any_configuration_has_are_not_even_read() -> None:
+    with pytest.raises(ValueError, match="not an encoded configuration: more than"):
+        Configuration.decode(bytes(10_000_000))
 
 
 @given(st.binary(max_size=64))

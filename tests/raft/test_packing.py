@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft.entries import NO_ENTRIES, Entries, Entry, EntryKind
+from raft.entries import INDEX_MAX, NO_ENTRIES, TERM_MAX, Entries, Entry, EntryKind
 from raft.membership import Configuration
 from raft.packing import (
     ENTRIES_COLUMNS,
-    INDEX_MAX,
     Columns,
     pack_entries,
     pack_numbers,
@@ -136,7 +135,7 @@ def replaced(column: int, value: object) -> list[object]:
         (1, pack_numbers([7, 2, 12, 5]), "terms that are not those of the entries"),
         (1, pack_numbers([7, 0, 10, 5]), "a term out of range"),
         (1, pack_numbers([7, 5, 10, 2]), "a term out of range"),
-        (1, pack_numbers([7, 2, 10, INDEX_MAX + 1]), "a term out of range"),
+        (1, pack_numbers([7, 2, 10, TERM_MAX + 1]), "a term out of range"),
         (1, pack_numbers([7, 2, 10, 2]), "terms out of order"),
         (1, pack_numbers([7, 2, 10, 9, 10, 10]), "terms out of order"),
         (1, pack_numbers([7, 2, 10, 9, 11, 8, 11, 10]), "terms out of order"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft.quorum import (
-    INDEX_MAX,
+    INFINITY,
     VoteResult,
     committed_index,
     describe,
@@ -162,7 +162,7 @@ def test_a_majority_is_more_than_half() -> None:
 
 def test_no_voters_at_all_have_won_every_vote_and_reached_every_index() -> None:
     assert vote_result({}, ()) is WON
-    assert committed_index({}, ()) == INDEX_MAX
+    assert committed_index({}, ()) == INFINITY
 
 
 def test_an_empty_half_leaves_the_decision_to_the_other() -> None:
