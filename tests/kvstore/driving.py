@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kvstore.commands import Command
 from kvstore.refusals import Refusal
@@ -46,7 +46,7 @@ def answer(store: Store, command: Command) -> Result:
     return store.apply(command).result
 
 
-def contents(store: Store) -> object:
+def contents(store: Store) -> tuple[object, list[tuple[str, list[Any]]]]:
     """Return the state row by row, but for the numbers that every command moves."""
     with store.view() as view:
         header = {

@@ -9,14 +9,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.commands import Command, Get, Noop, Put
+from kvstore.commands import Command, Get, Lock, Noop, Put, SessionClose, SessionOpen
 from kvstore.config import Config
 from kvstore.errors import StaleIndex, UnknownWatch
+from kvstore.refusals import NoSession
+from kvstore.results import Applied
 from kvstore.snapshots.snapshot import SnapshotReader, SnapshotWriter
 from kvstore.store import Store
 from kvstore.testing import strategies as kv
@@ -195,15 +198,46 @@ def test_c14_misuse_leaves_no_trace(log: list[LogEntry]) -> None:
     assert snapshot(careless) == snapshot(careful)
 
 
-@given(kv.logs(min_size=10))
-def test_a_refusal_changes_nothing_but_the_index_and_the_clock(log: list[LogEntry]) -> None:
-    store = Store()
+def held(store: Store, clock: int) -> tuple[object, list[tuple[str, list[Any]]]]:
+    """Return the state row by row, without the lock-delays that are over at `clock`."""
+    header, sections = contents(store)
+    rows = [
+        (name, [row for row in rows if name != "delays" or row[1] > clock])
+        for name, rows in sections
+    ]
+    return header, [(name, left) for name, left in rows if left or name != "delays"]
+
+
+def assert_refusals_change_nothing(log: list[LogEntry]) -> list[Applied]:
+    """Apply a log, look at the state before and after each refusal, and return the refused."""
+    store, refused = Store(), []
     for command, now, actor in log:
-        before = contents(store)
+        clock = store.clock if now is None else max(store.clock, now)
+        before = held(store, clock)
         applied = store.apply(command, now=now, actor=actor)
         if not applied.ok:
-            assert contents(store) == before
+            assert held(store, clock) == before
             assert not applied.changed
+            refused.append(applied)
+    return refused
+
+
+@given(kv.logs(min_size=10))
+def test_a_refusal_changes_nothing_but_the_index_and_the_clock(log: list[LogEntry]) -> None:
+    assert_refusals_change_nothing(log)
+
+
+def test_a_refusal_after_the_end_of_a_lock_delay_changes_nothing_else() -> None:
+    log: list[LogEntry] = [
+        (SessionOpen("s", lock_delay=1000), 0, None),
+        (Lock("a", "s"), 0, None),
+        (SessionClose("s"), 0, None),
+        (Lock("a", "nobody"), 2000, None),
+    ]
+
+    assert [applied.result for applied in assert_refusals_change_nothing(log)] == [
+        NoSession("nobody")
+    ]
 
 
 @given(kv.logs(min_size=10))
