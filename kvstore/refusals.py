@@ -347,7 +347,7 @@ class TooManyOperations(Refusal):
 
     Attributes:
         limit: How many it may have, with nested ones.
-        got: How many it has.
+        got: How many it has; of nested ones, those of the levels up to the one that is too much.
     """
 
     code = "too_many_operations"

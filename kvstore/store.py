@@ -13,10 +13,10 @@ import attrs
 
 from kvstore import commands
 from kvstore.acl.access import Acl
-from kvstore.applying import administration, reading, session_commands
-from kvstore.applying.transactions import OPERATIONS, is_read_only, transact
+from kvstore.applying import administration, reading, session_commands, transactions
+from kvstore.applying.transactions import MAY_CHANGE, OPERATIONS, transact
 from kvstore.change import CHANGED_KEY, Change, Event, make_event
-from kvstore.commands import Command, Count, Keys, Operation, Range
+from kvstore.commands import Command, Count, Keys, Range
 from kvstore.config import INTEGER_MAX, Config
 from kvstore.entry import BONDS, Entry, Record, make_entry
 from kvstore.errors import CompactedRevision, FutureRevision, ImportRefused, StaleIndex
@@ -155,11 +155,11 @@ class Store:
             self._digest.take(state.tend(), first)
         return applied
 
-    def query(self, command: Operation, *, actor: str | None = None) -> Result:
+    def query(self, command: Command, *, actor: str | None = None) -> Result:
         """Answer a read by the rights of an actor, without a place in the log.
 
         Args:
-            command: `Get`, `Range`, `Count`, `Keys`, `Check`, or a `Txn` of nothing else.
+            command: `Get`, `Range`, `Count`, `Keys`, or a `Txn` of nothing but these and `Check`.
             actor: As in `apply`.
 
         Returns:
@@ -168,16 +168,17 @@ class Store:
         Raises:
             TypeError: `command` is no command, or `actor` is no text.
         """
-        handler = _HANDLERS.get(type(command))
+        kind = type(command)
+        handler = _HANDLERS.get(kind)
         if handler is None:
-            raise TypeError(f"{type(command).__name__} is no command")
+            raise TypeError(f"{kind.__name__} is no command")
         _check_actor(actor)
-        if not is_read_only(command):
-            return Malformed("command", "may change something")
         self._state.actor = actor
-        return handler(self._state, command)
+        if type(command) is commands.Txn:
+            return transactions.query(self._state, command)
+        return handler(self._state, command) if kind in transactions.READS else MAY_CHANGE
 
-    def read(self, command: Operation) -> Result:
+    def read(self, command: Command) -> Result:
         """Answer a read as `query` does, with all rights.
 
         Raises:

@@ -8,7 +8,7 @@ Source: etcd server/etcdserver/txn/txn.go; Consul agent/consul/state/txn.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from kvstore import commands
@@ -50,11 +50,25 @@ OPERATIONS: Final[Mapping[type, Callable[[Space, Any], Result]]] = {
 READS: Final = (Check, commands.Get, commands.Range, commands.Count, commands.Keys)
 """Operations that change nothing."""
 
+_NO_CHECK: Final = Malformed("when", "takes checks only")
+
+MAY_CHANGE: Final = Malformed("command", "may change something")
+"""The answer to what is asked as a query and is none."""
+
 
 def transact(state: State, command: Txn) -> TxnOk | Refusal:
     """Run a transaction."""
+    return _shape_fault(state, command) or _run(state, command)
+
+
+def query(state: State, command: Txn) -> TxnOk | Refusal:
+    """Run a transaction that changes nothing, whatever branches it takes."""
     if (refusal := _shape_fault(state, command)) is not None:
         return refusal
+    return _run(state, command) if _is_read_only(command) else MAY_CHANGE
+
+
+def _run(state: State, command: Txn) -> TxnOk | Refusal:
     run = _Run(state, command.stop_at_first)
     plan = run.plan(command, ())
     if run.errors:
@@ -69,11 +83,9 @@ def transact(state: State, command: Txn) -> TxnOk | Refusal:
     return TxnFailed(tuple(run.errors))
 
 
-def is_read_only(command: object) -> bool:
-    """Return whether a well-formed operation changes nothing, whatever branches it takes."""
-    if type(command) is not Txn:
-        return type(command) in READS
-    return all(is_read_only(one) for branch in (command.then, command.otherwise) for one in branch)
+def _is_read_only(command: Txn) -> bool:
+    operations = (*command.then, *command.otherwise)
+    return all(_is_read_only(one) if type(one) is Txn else type(one) in READS for one in operations)
 
 
 class _Plan:
@@ -148,46 +160,44 @@ def _name(branch: bool) -> str:
 
 
 def _shape_fault(state: State, command: Txn) -> Refusal | None:
-    """Return why a transaction cannot be run, None if it can be tried."""
+    """Return why a transaction cannot be run, None if it can be tried.
+
+    It is looked at level by level, and no further than it may be long or deep: transactions that
+    stand in several places of others are few in memory, but not to those who walk through them.
+    """
+    limit, levels = state.config.operations_max, state.config.depth_max
     errors: list[TxnError] = []
-    size = _measure(command, (), state.config.depth_max, errors)
-    if size < 0:
-        return TooDeep(state.config.depth_max)
-    if size > state.config.operations_max:
-        return TooManyOperations(state.config.operations_max, size)
+    size = 0
+    level: list[tuple[Path, Txn]] = [((), command)]
+    while level:
+        if not levels:
+            return TooDeep(state.config.depth_max)
+        levels -= 1
+        sound = []
+        for path, one in level:
+            if (refusal := _fields_fault(one)) is not None:
+                errors.append(TxnError(path, refusal))
+            else:
+                sound.append((path, one))
+                size += len(one.when) + len(one.then) + len(one.otherwise)
+        if size > limit:
+            return TooManyOperations(limit, size)
+        level = [inner for path, one in sound for inner in _look_into(path, one, errors)]
     return TxnFailed(tuple(errors)) if errors else None
 
 
-def _measure(command: Txn, path: Path, levels: int, errors: list[TxnError]) -> int:
-    """Return how many operations and checks there are; negative if they are nested too deep.
-
-    What is none of either is noted in `errors`.
-    """
-    if not levels:
-        return -1
-    if (refusal := _fields_fault(command)) is not None:
-        errors.append(TxnError(path, refusal))
-        return 0
-    size = len(command.when) + len(command.then) + len(command.otherwise)
-    for name, branch in (
-        ("when", command.when),
-        ("then", command.then),
-        ("otherwise", command.otherwise),
-    ):
+def _look_into(path: Path, command: Txn, errors: list[TxnError]) -> Iterator[tuple[Path, Txn]]:
+    """Yield the transactions in a transaction; note in `errors` what is no operation."""
+    for place, condition in enumerate(command.when):
+        if type(condition) is not Check:
+            errors.append(TxnError((*path, "when", place), _NO_CHECK))
+    for name, branch in (("then", command.then), ("otherwise", command.otherwise)):
         for place, one in enumerate(branch):
-            here = (*path, name, place)
-            if name == "when":
-                if type(one) is not Check:
-                    errors.append(TxnError(here, Malformed("when", "takes checks only")))
-            elif type(one) is Txn:
-                inner = _measure(one, here, levels - 1, errors)
-                if inner < 0:
-                    return inner
-                size += inner
+            if type(one) is Txn:
+                yield (*path, name, place), one
             elif type(one) not in OPERATIONS:
                 refusal = Unsupported(type(one).__name__, "it is no operation of a transaction")
-                errors.append(TxnError(here, refusal))
-    return size
+                errors.append(TxnError((*path, name, place), refusal))
 
 
 def _fields_fault(command: Txn) -> Refusal | None:

@@ -24,16 +24,9 @@ from kvstore.commands import (
     Txn,
     Unlock,
 )
-from kvstore.refusals import (
-    TooDeep,
-    TooManyOperations,
-    TxnError,
-    TxnFailed,
-)
-from kvstore.results import (
-    Result,
-    TxnOk,
-)
+from kvstore.config import Config
+from kvstore.refusals import TooDeep, TooManyOperations, TxnError, TxnFailed
+from kvstore.results import Result, TxnOk
 from kvstore.testing import naive_operations, naive_reads
 from kvstore.testing.naive_reads import failing
 from kvstore.testing.naive_run import Refused, Run
@@ -43,11 +36,7 @@ from kvstore.testing.naive_run import Refused, Run
 
 def txn(run: Run, command: Txn) -> TxnOk:
     """See `Txn`."""
-    limit, got = run.state.config.operations_max, _count(command)
-    if _depth(command) > run.state.config.depth_max:
-        raise Refused(TooDeep(run.state.config.depth_max))
-    if got > limit:
-        raise Refused(TooManyOperations(limit, got))
+    _check_shape(run.state.config, command)
     errors: list[TxnError] = []
     plan = _plan(run, command, (), errors)
     if errors:
@@ -111,17 +100,17 @@ def _taken(command: Txn, passes: bool) -> tuple[str, tuple[Operation, ...]]:
     return ("then", command.then) if passes else ("otherwise", command.otherwise)
 
 
-def _count(command: Txn) -> int:
-    """Return how many checks and operations a transaction has, with nested ones."""
-    operations = (*command.then, *command.otherwise)
-    nested = sum(_count(each) for each in operations if isinstance(each, Txn))
-    return len(command.when) + len(operations) + nested
-
-
-def _depth(command: Txn) -> int:
-    """Return how many levels a transaction has."""
-    nested = [each for each in (*command.then, *command.otherwise) if isinstance(each, Txn)]
-    return 1 + max(map(_depth, nested), default=0)
+def _check_shape(config: Config, command: Txn) -> None:
+    """Refuse a transaction with too many operations or levels, by the first level that is."""
+    got, level = 0, [command]
+    for _ in range(config.depth_max):
+        got += sum(len(each.when) + len(each.then) + len(each.otherwise) for each in level)
+        if got > config.operations_max:
+            raise Refused(TooManyOperations(config.operations_max, got))
+        operations = [one for each in level for one in (*each.then, *each.otherwise)]
+        level = [one for one in operations if isinstance(one, Txn)]
+    if level:
+        raise Refused(TooDeep(config.depth_max))
 
 
 OPERATIONS: Final[dict[type, Callable[[Run, Any], Result]]] = {

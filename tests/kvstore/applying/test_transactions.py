@@ -349,6 +349,25 @@ def test_nesting_is_bounded_at_any_depth() -> None:
         deep = deep.then[0]  # type: ignore[assignment]
 
 
+def test_a_transaction_that_stands_in_many_places_is_not_walked_through_for_each() -> None:
+    few = Txn((), (Get("a"),))
+    for _ in range(20):
+        few = Txn((), (few, few, few))
+
+    refusal = refused(Store(Config(depth_max=32)), few, TooManyOperations)
+
+    # 3 + 9 + 27 + 81 and those of the next level: a million of millions are left alone.
+    assert (refusal.limit, refusal.got) == (128, 3 + 9 + 27 + 81 + 243)
+
+
+def test_of_operations_and_levels_the_first_level_that_is_too_much_counts() -> None:
+    store = Store(Config(operations_max=2, depth_max=2))
+    deep = Txn((), (Txn((), (Txn(),)),))
+
+    assert refused(store, deep, TooDeep).limit == 2
+    assert refused(store, Txn((), (Get("a"), Get("b"), deep)), TooManyOperations).got == 3
+
+
 def test_what_is_no_operation_is_refused_with_its_place() -> None:
     wrong: Any = Noop()
     store = Store()
@@ -360,6 +379,21 @@ def test_what_is_no_operation_is_refused_with_its_place() -> None:
         (("then", 2, "when", 0), "malformed"),
         (("then", 2, "then", 0), "unsupported"),
     ]
+
+
+def test_what_is_malformed_in_a_query_is_refused_as_in_a_command() -> None:
+    store = Store(Config(depth_max=2))
+    deep = Txn()
+    for _ in range(100_000):
+        deep = Txn((), (deep,))
+    wrong: Any = None
+
+    for command in (deep, Txn(wrong), Txn((), wrong), Txn((), (wrong,)), Txn(stop_at_first=wrong)):
+        result = store.query(command)
+        assert result == store.read(command) == store.apply(command).result
+        assert isinstance(result, Refusal)
+    while deep.then:  # so that the interpreter need not free it by recursion
+        deep = deep.then[0]  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize(
