@@ -25,6 +25,10 @@ collects the messages of one pass over them by `SendMessage.to` and packs them w
 `raft.codec.encode_batch`, so that one frame carries the heartbeats of all groups to a server;
 `Raft.quiesce` stops those of idle groups altogether.
 
+Where to look: `raft.raft` has all inputs and queries, `raft.outputs` what comes of them,
+`raft.messages` what servers say to each other. `raft.server` is the paper, a section to a module;
+`raft.membership` has configurations and quorums, `raft.testing` a simulator for what you build.
+
 >>> from random import Random
 >>> server = Raft("n1", Config(), rng=Random(1), now=0.0)
 >>> def run():
@@ -48,18 +52,6 @@ LogId(term=2, index=3)
 
 from __future__ import annotations
 
-from raft.changes import (
-    AddLearner,
-    AddVoter,
-    AddWitness,
-    Change,
-    ChangeRefusal,
-    ChangeRefused,
-    DemoteVoter,
-    PromoteLearner,
-    RemoveMember,
-    Transition,
-)
 from raft.config import Config
 from raft.entries import Entries, Entry, EntryKind, LogId, LogIds
 from raft.errors import (
@@ -77,7 +69,19 @@ from raft.errors import (
     TransferRefused,
     UnknownSequence,
 )
-from raft.membership import Configuration
+from raft.membership.changes import (
+    AddLearner,
+    AddVoter,
+    AddWitness,
+    Change,
+    ChangeRefusal,
+    ChangeRefused,
+    DemoteVoter,
+    PromoteLearner,
+    RemoveMember,
+    Transition,
+)
+from raft.membership.configuration import Configuration
 from raft.messages import Message, Refusal
 from raft.outputs import (
     Cause,
@@ -106,8 +110,8 @@ from raft.outputs import (
     TransferFinished,
     TransferOutcome,
 )
-from raft.progress import ProgressState
 from raft.raft import Raft
+from raft.server.progress import ProgressState
 from raft.stats import Stats
 from raft.status import PeerStatus, Status
 from raft.stored import HardState, Snapshot, Stored

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from raft.changes import Change, SingleChange
 from raft.errors import Drop, ProposalDropped
-from raft.membership import Configuration
+from raft.membership.changes import Change, SingleChange
+from raft.membership.configuration import Configuration
 from raft.stored import SnapshotData
 
 #: Latest time, in seconds: floats beyond it are too coarse for deadlines.

@@ -22,10 +22,10 @@ from typing import Any, Final, TypeAlias
 
 import msgpack
 
-from raft.changes import ID_BYTES_MAX
 from raft.entries import INDEX_MAX, Entries
 from raft.errors import Drop, RaftError
-from raft.membership import Configuration
+from raft.membership.changes import ID_BYTES_MAX
+from raft.membership.configuration import Configuration
 from raft.messages import (
     KINDS,
     AppendEntries,

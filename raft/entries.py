@@ -15,7 +15,7 @@ from typing import TypeAlias, overload
 
 from attrs import frozen
 
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 
 #: Largest index and largest term: what formats with signed integers of 64 bits can hold.
 INDEX_MAX = TERM_MAX = 2**63 - 1

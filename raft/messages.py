@@ -19,7 +19,7 @@ from typing import ClassVar, TypeAlias
 
 from raft.entries import NO_ENTRIES, Entries
 from raft.errors import Drop
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 
 
 class Refusal(Enum):

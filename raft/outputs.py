@@ -16,7 +16,7 @@ from attrs import frozen
 
 from raft.entries import Entries, LogIds
 from raft.errors import Drop
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.messages import Message, Refusal
 from raft.stored import HardState, Snapshot
 

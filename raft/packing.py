@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from raft.entries import INDEX_MAX, NO_ENTRIES, TERM_MAX, Entries, Mark, TermRun
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 
 ENTRIES_COLUMNS = 8
 """Elements that entries take."""

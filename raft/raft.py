@@ -17,7 +17,6 @@ from raft.arguments import (
     check_snapshot,
     check_time,
 )
-from raft.changes import Change, SingleChange, check_id
 from raft.config import Config
 from raft.entries import Entries, LogId, LogIds
 from raft.errors import (
@@ -26,10 +25,11 @@ from raft.errors import (
     CompactionRefused,
     NotLeader,
 )
-from raft.membership import Configuration
+from raft.membership.changes import Change, SingleChange, check_id
+from raft.membership.configuration import Configuration
 from raft.messages import Message, TransferLeadership
 from raft.outputs import Cause, Output, Role
-from raft.server import Server
+from raft.server.server import Server
 from raft.stats import Stats
 from raft.status import Status, peer_statuses
 from raft.stored import NOTHING_STORED, Snapshot, SnapshotData, Stored

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from raft.core import Core
-from raft.leading import Leader
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.outputs import Role
-from raft.progress import PROBE, SNAPSHOT, Progress, ProgressState
+from raft.server.core import Core
+from raft.server.leading import Leader
+from raft.server.progress import PROBE, SNAPSHOT, Progress, ProgressState
 
 
 @frozen

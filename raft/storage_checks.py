@@ -21,7 +21,7 @@ from random import Random
 from typing import Protocol, TypeAlias
 
 from raft.entries import NO_ENTRIES, Entries, Entry, EntryKind
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.outputs import Persist
 from raft.simulated_disk import DiskStopped, SimulatedDisk
 from raft.stored import HardState, Snapshot, Stored

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from raft.entries import NO_ENTRIES, Entries
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 
 #: Contents of a snapshot: bytes, or a view of a memory map so that it is never copied whole.
 SnapshotData: TypeAlias = bytes | memoryview
@@ -26,7 +26,7 @@ class HardState:
         voted_for: Whom it voted for in that term, or None.
         commit: Index known to be committed. It may lag behind, but never behind what it was when an
             entry of the log was handed out: who has a later configuration in its log must know
-            that an earlier one is committed (`raft.applying`).
+            that an earlier one is committed (`raft.server.applying`).
         regressed: Whether the server lost entries it had acknowledged, and so may not vote until
             it has been a learner.
     """

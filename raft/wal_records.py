@@ -26,7 +26,7 @@ import msgpack
 from attrs import frozen
 
 from raft.entries import INDEX_MAX, NO_ENTRIES, Entries
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.packing import pack_entries, unpack_entries
 from raft.stored import HardState, Snapshot, SnapshotData
 

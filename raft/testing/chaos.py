@@ -19,7 +19,8 @@ from typing import Any
 
 from attrs import evolve
 
-from raft.changes import (
+from raft.errors import RaftError
+from raft.membership.changes import (
     AddLearner,
     AddVoter,
     Change,
@@ -29,7 +30,6 @@ from raft.changes import (
     SingleChange,
     Transition,
 )
-from raft.errors import RaftError
 from raft.outputs import ForwardFinished
 from raft.testing.cluster import Cluster, make_raft
 from raft.testing.describe import describe

@@ -12,12 +12,12 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from raft.changes import Change, SingleChange
 from raft.codec import decode, encode
 from raft.config import Config
 from raft.entries import LogId
 from raft.errors import CampaignRefused, TransferRefused
-from raft.membership import Configuration
+from raft.membership.changes import Change, SingleChange
+from raft.membership.configuration import Configuration
 from raft.outputs import (
     EntriesCommitted,
     Persist,

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import fields, has
 
 from raft.entries import Entries, EntryKind, LogId, LogIds
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.messages import Message
 from raft.outputs import EntriesCommitted, Persist, SendMessage
 from raft.stored import HardState, Snapshot

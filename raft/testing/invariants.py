@@ -20,7 +20,7 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 from raft.entries import CONFIGURATION_SIZE, NO_ENTRIES, Entries, Entry, EntryKind, LogIds
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.messages import (
     AppendEntriesResponse,
     Message,
@@ -28,7 +28,7 @@ from raft.messages import (
     RequestVoteResponse,
 )
 from raft.outputs import Persist, Role
-from raft.progress import PROBE
+from raft.server.progress import PROBE
 from raft.stored import Snapshot
 from raft.testing.describe import describe
 from raft.testing.disk import Disk
@@ -560,6 +560,6 @@ def _same(known: _Known, entry: Entry, payload: bytes | None) -> bool:
 
 
 def _is_quorum(configuration: Configuration, servers: set[str]) -> bool:
-    """Return whether servers are enough to decide; by counting, not as `raft.quorum` does it."""
+    """Return whether servers are enough to decide; by counting, not by `raft.membership.quorum`."""
     halves = (configuration.voters, configuration.voters_outgoing)
     return all(2 * len(servers.intersection(half)) > len(half) for half in halves if half)

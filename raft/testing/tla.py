@@ -24,7 +24,7 @@ from typing import Any
 from attrs import evolve
 
 from raft.config import Config
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.messages import (
     AppendEntries,
     AppendEntriesResponse,

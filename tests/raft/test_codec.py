@@ -23,7 +23,7 @@ from raft.codec import (
 )
 from raft.entries import NO_ENTRIES, Entries
 from raft.errors import Drop
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.messages import (
     KINDS,
     AppendEntries,

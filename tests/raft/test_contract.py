@@ -28,8 +28,8 @@ from raft import (
     Stored,
     Transition,
 )
-from raft.changes import SingleChange
 from raft.entries import NO_ENTRIES, Entries
+from raft.membership.changes import SingleChange
 from raft.messages import (
     AppendEntries,
     AppendEntriesResponse,

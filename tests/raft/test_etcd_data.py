@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from raft.changes import AddLearner, AddVoter, ChangeRefused, RemoveMember, SingleChange
-from raft.membership import Configuration
-from raft.quorum import INFINITY, committed_index, describe, majority, vote_result
+from raft.membership.changes import AddLearner, AddVoter, ChangeRefused, RemoveMember, SingleChange
+from raft.membership.configuration import Configuration
+from raft.membership.quorum import INFINITY, committed_index, describe, majority, vote_result
 from tests.raft.etcd_data import Case, cases
 
 QUORUM_FILES = {

@@ -13,7 +13,7 @@ import msgpack
 from raft.codec import decode, encode
 from raft.config import Config
 from raft.errors import ProposalDropped
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.outputs import EntriesCommitted, Persist, SendMessage, SnapshotInstalled
 from raft.raft import Raft
 from raft.simulated_disk import DiskStopped, SimulatedDisk, WalDriver

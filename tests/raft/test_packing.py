@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft.entries import INDEX_MAX, NO_ENTRIES, TERM_MAX, Entries, Entry, EntryKind
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.packing import (
     ENTRIES_COLUMNS,
     Columns,

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from raft.entries import NO_ENTRIES, Entries
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.outputs import Persist
 from raft.simulated_disk import DiskStopped, SimulatedDisk, WalDriver
 from raft.stored import HardState, Snapshot

@@ -17,7 +17,7 @@ from attrs import evolve
 from raft import Config, Configuration, Entry, HardState, LogIds, Persist, Role, Snapshot
 from raft.entries import NO_ENTRIES, Entries, EntryKind
 from raft.messages import AppendEntriesResponse, Heartbeat, RequestVote, RequestVoteResponse
-from raft.progress import PROBE, REPLICATE
+from raft.server.progress import PROBE, REPLICATE
 from raft.status import PeerStatus
 from raft.testing import Disk, InvariantBroken, Invariants
 from raft.testing.invariants import OUTPUTS_MAX, WATCH_EVERY, WATCHED_MAX

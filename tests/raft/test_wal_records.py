@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft.entries import Entries
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.packing import pack_entries
 from raft.stored import HardState, Snapshot
 from raft.wal_records import (

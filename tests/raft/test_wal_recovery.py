@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from raft.entries import NO_ENTRIES, Entries, Entry, EntryKind
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.outputs import Persist
 from raft.stored import HardState, Snapshot, Stored
 from raft.wal import WalWriter

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from raft.config import Config
 from raft.entries import NO_ENTRIES, Entries, Entry, EntryKind
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.messages import Message
 from raft.outputs import EntriesCommitted, Output, Persist, Role, SendMessage, SnapshotInstalled
 from raft.raft import Raft

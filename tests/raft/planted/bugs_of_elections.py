@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.raft.planted.planting import Bug, Edit
 
-_ELECTIONS = "raft.elections:Elections."
-_SERVER = "raft.server:Server."
-_DURABILITY = "raft.durability:Durability."
+_ELECTIONS = "raft.server.elections:Elections."
+_SERVER = "raft.server.server:Server."
+_DURABILITY = "raft.server.durability:Durability."
 
 BUGS = (
     Bug(
@@ -100,7 +100,7 @@ BUGS = (
                 "    core.voted_for = None\n    self._change_role(FOLLOWER, cause)",
             ),
         ),
-        ("test_elections::test_a_lost_election_leaves_the_vote_as_it_is",),
+        ("server.test_elections::test_a_lost_election_leaves_the_vote_as_it_is",),
     ),
     Bug(
         "vote-before-disk",
@@ -127,7 +127,7 @@ BUGS = (
                 "    elif seq > self._confirmed:",
             ),
         ),
-        ("test_durability::test_the_own_vote_counts_only_when_it_is_durable",),
+        ("server.test_durability::test_the_own_vote_counts_only_when_it_is_durable",),
     ),
     Bug(
         "request-before-disk",
@@ -142,7 +142,7 @@ BUGS = (
         ),
         (
             "test_scenarios_safety::test_a_grant_that_outlives_a_crash_elects_nobody_without_what_was_claimed",
-            "test_durability::test_a_vote_request_leaves_only_when_term_vote_and_log_are_durable",
+            "server.test_durability::test_a_vote_request_leaves_only_when_term_vote_and_log_are_durable",
         ),
     ),
     Bug(
@@ -158,7 +158,7 @@ BUGS = (
         ),
         (
             "test_scenarios_safety::test_a_grant_that_outlives_a_crash_elects_nobody_without_what_was_claimed",
-            "test_durability::test_answers_to_pre_votes_wait_for_the_term_that_they_tell",
+            "server.test_durability::test_answers_to_pre_votes_wait_for_the_term_that_they_tell",
         ),
     ),
     Bug(
@@ -173,7 +173,7 @@ BUGS = (
                 "    if term < core.term:",
             ),
         ),
-        ("test_elections::test_a_vote_of_an_earlier_election_does_not_count",),
+        ("server.test_elections::test_a_vote_of_an_earlier_election_does_not_count",),
     ),
     Bug(
         "votes-without-names",
@@ -188,7 +188,7 @@ BUGS = (
                 "    self._votes[missing[0] if again else message.source] = refusal",
             ),
         ),
-        ("test_elections::test_the_first_answer_of_each_voter_counts",),
+        ("server.test_elections::test_the_first_answer_of_each_voter_counts",),
     ),
     Bug(
         "joint-vote-by-one-half",
@@ -215,7 +215,7 @@ BUGS = (
                 "    if core.regressed:",
             ),
         ),
-        ("test_elections::test_a_learner_votes_but_does_not_campaign",),
+        ("server.test_elections::test_a_learner_votes_but_does_not_campaign",),
     ),
     Bug(
         "learner-campaigns",
@@ -228,8 +228,8 @@ BUGS = (
             ),
         ),
         (
-            "test_elections::test_a_learner_votes_but_does_not_campaign",
-            "test_elections::test_a_witness_votes_but_does_not_campaign",
+            "server.test_elections::test_a_learner_votes_but_does_not_campaign",
+            "server.test_elections::test_a_witness_votes_but_does_not_campaign",
         ),
     ),
     Bug(
@@ -243,8 +243,8 @@ BUGS = (
             ),
         ),
         (
-            "test_elections::test_a_pre_vote_is_granted_in_a_later_term_whoever_had_our_vote",
-            "test_elections::test_the_leader_itself_is_no_rival_of_the_leader",
+            "server.test_elections::test_a_pre_vote_is_granted_in_a_later_term_whoever_had_our_vote",
+            "server.test_elections::test_the_leader_itself_is_no_rival_of_the_leader",
         ),
     ),
     Bug(
@@ -257,7 +257,7 @@ BUGS = (
                 "if False:",
             ),
         ),
-        ("test_elections::test_asking_in_advance_binds_nobody",),
+        ("server.test_elections::test_asking_in_advance_binds_nobody",),
     ),
     Bug(
         "earlier-pre-candidate-unanswered",
@@ -272,7 +272,7 @@ BUGS = (
         ),
         (
             "test_scenarios_progress::test_an_earlier_term_with_the_longer_log_is_elected_in_the_end",
-            "test_elections::test_a_pre_candidate_of_an_earlier_term_learns_ours",
+            "server.test_elections::test_a_pre_candidate_of_an_earlier_term_learns_ours",
         ),
     ),
     Bug(
@@ -308,8 +308,8 @@ BUGS = (
             ),
         ),
         (
-            "test_elections::test_who_hears_a_leader_refuses_others_and_says_why",
-            "test_elections::test_a_leader_that_hears_its_quorum_is_loyal_to_itself",
+            "server.test_elections::test_who_hears_a_leader_refuses_others_and_says_why",
+            "server.test_elections::test_a_leader_that_hears_its_quorum_is_loyal_to_itself",
         ),
     ),
     Bug(
@@ -323,8 +323,8 @@ BUGS = (
             ),
         ),
         (
-            "test_elections::test_a_candidate_that_the_leader_sent_gets_a_vote_at_once",
-            "test_leading::test_leadership_is_handed_over_by_way_of_a_follower",
+            "server.test_elections::test_a_candidate_that_the_leader_sent_gets_a_vote_at_once",
+            "server.test_leading::test_leadership_is_handed_over_by_way_of_a_follower",
         ),
     ),
     Bug(
@@ -338,7 +338,9 @@ BUGS = (
                 "return False and core.log",
             ),
         ),
-        ("test_elections::test_nobody_campaigns_by_a_configuration_that_is_known_to_be_replaced",),
+        (
+            "server.test_elections::test_nobody_campaigns_by_a_configuration_that_is_known_to_be_replaced",
+        ),
     ),
     Bug(
         "campaign-with-pending-snapshot",
@@ -350,7 +352,9 @@ BUGS = (
                 "",
             ),
         ),
-        ("test_receiving::test_a_server_does_not_campaign_before_its_snapshot_is_installed",),
+        (
+            "server.test_snapshot_receiving::test_a_server_does_not_campaign_before_its_snapshot_is_installed",
+        ),
     ),
     Bug(
         "stale-timeout-now",
@@ -369,7 +373,7 @@ BUGS = (
                 "False",
             ),
         ),
-        ("test_leading::test_a_stale_wish_to_take_over_is_ignored",),
+        ("server.test_leading::test_a_stale_wish_to_take_over_is_ignored",),
     ),
     Bug(
         "deaf-candidate",
@@ -387,7 +391,7 @@ BUGS = (
         "regressed-server-votes",
         "A server that lost acknowledged entries votes: for one that lacks them, too.",
         (Edit(_ELECTIONS + "_refusal", "if core.regressed:", "if False:"),),
-        ("test_following::test_it_neither_votes_nor_campaigns_even_after_a_restart",),
+        ("server.test_following::test_it_neither_votes_nor_campaigns_even_after_a_restart",),
     ),
     Bug(
         "no-patience-after-restart",
@@ -399,6 +403,6 @@ BUGS = (
                 "if False:",
             ),
         ),
-        ("test_elections::test_a_restarted_server_votes_for_nobody_for_a_while",),
+        ("server.test_elections::test_a_restarted_server_votes_for_nobody_for_a_while",),
     ),
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.raft.planted.planting import Bug, Edit
 
-_LEADER = "raft.leading:Leader."
-_READS = "raft.reads:Reads."
-_CONFIGURATION = "raft.membership:Configuration."
-_TRANSFER = "raft.transfer:Transfer."
+_LEADER = "raft.server.leading:Leader."
+_READS = "raft.server.reads:Reads."
+_CONFIGURATION = "raft.membership.configuration:Configuration."
+_TRANSFER = "raft.server.transfer:Transfer."
 
 _STAYS = Edit(
     _LEADER + "on_configuration",
@@ -22,8 +22,8 @@ BUGS = (
         "have a common server.",
         (Edit(_LEADER + "change", "if self._pending_change_index > core.applied:", "if False:"),),
         (
-            "test_leading::test_one_change_at_a_time",
-            "test_leading::test_a_new_leader_waits_for_what_it_took_over",
+            "server.test_leading::test_one_change_at_a_time",
+            "server.test_leading::test_a_new_leader_waits_for_what_it_took_over",
         ),
     ),
     Bug(
@@ -36,7 +36,7 @@ BUGS = (
                 "self._pending_change_index = 0",
             ),
         ),
-        ("test_leading::test_a_new_leader_waits_for_what_it_took_over",),
+        ("server.test_leading::test_a_new_leader_waits_for_what_it_took_over",),
     ),
     Bug(
         "many-voters-at-once",
@@ -54,8 +54,8 @@ BUGS = (
             ),
         ),
         (
-            "test_membership::test_two_voters_do_not_change_without_a_joint_configuration",
-            "test_membership::test_several_changes_enter_a_joint_configuration_that_is_left_by_itself",
+            "membership.test_configuration::test_two_voters_do_not_change_without_a_joint_configuration",
+            "membership.test_configuration::test_several_changes_enter_a_joint_configuration_that_is_left_by_itself",
         ),
     ),
     Bug(
@@ -69,7 +69,7 @@ BUGS = (
             ),
             Edit(_LEADER + "handle_timeout", "if core.configuration.auto_leave:", "if False:"),
         ),
-        ("test_leading::test_a_joint_configuration_is_left_after_a_transfer_that_failed",),
+        ("server.test_leading::test_a_joint_configuration_is_left_after_a_transfer_that_failed",),
     ),
     Bug(
         "joint-left-twice",
@@ -81,15 +81,15 @@ BUGS = (
                 "if core.configuration.auto_leave:",
             ),
         ),
-        ("test_leading::test_the_next_leader_leaves_a_joint_configuration_too",),
+        ("server.test_leading::test_the_next_leader_leaves_a_joint_configuration_too",),
     ),
     Bug(
         "removed-leader-stays",
         "A leader that is no voter any more goes on: its group is stuck with it.",
         (_STAYS,),
         (
-            "test_leading::test_a_removed_leader_without_heirs_steps_down_too",
-            "test_leading::test_a_removed_leader_steps_down_and_another_takes_over_at_once",
+            "server.test_leading::test_a_removed_leader_without_heirs_steps_down_too",
+            "server.test_leading::test_a_removed_leader_steps_down_and_another_takes_over_at_once",
         ),
     ),
     Bug(
@@ -109,14 +109,14 @@ BUGS = (
         "A removed server never learns of it, and campaigns against the others.",
         (
             Edit(
-                "raft.replication:Replication._say_goodbye",
+                "raft.server.replication:Replication._say_goodbye",
                 "self._core.send(self.heartbeat(peer, 0))",
                 "pass",
             ),
         ),
         (
-            "test_leading::test_a_removed_member_is_told_and_does_not_disturb",
-            "test_leading::test_a_removed_member_that_refuses_entries_is_told_nothing",
+            "server.test_leading::test_a_removed_member_is_told_and_does_not_disturb",
+            "server.test_leading::test_a_removed_member_that_refuses_entries_is_told_nothing",
         ),
     ),
     Bug(
@@ -132,8 +132,8 @@ BUGS = (
             ),
         ),
         (
-            "test_reads::test_a_read_without_a_quorum_waits_and_fails_in_the_end",
-            "test_reads::test_a_learners_answer_confirms_nothing",
+            "server.test_reads::test_a_read_without_a_quorum_waits_and_fails_in_the_end",
+            "server.test_reads::test_a_learners_answer_confirms_nothing",
         ),
     ),
     Bug(
@@ -142,8 +142,8 @@ BUGS = (
         "yet what is committed.",
         (Edit(_READS + "_lead", "if leader.has_committed:", "if True:"),),
         (
-            "test_reads::test_a_new_leader_answers_when_it_has_committed_an_entry_of_its_term",
-            "test_reads::test_a_server_alone_does_not_know_what_it_committed_before_its_term_begins",
+            "server.test_reads::test_a_new_leader_answers_when_it_has_committed_an_entry_of_its_term",
+            "server.test_reads::test_a_server_alone_does_not_know_what_it_committed_before_its_term_begins",
         ),
     ),
     Bug(
@@ -157,7 +157,9 @@ BUGS = (
                 "if leader.has_committed or self._core.configuration.voters == (self._core.id,):",
             ),
         ),
-        ("test_reads::test_a_server_alone_does_not_know_what_it_committed_before_its_term_begins",),
+        (
+            "server.test_reads::test_a_server_alone_does_not_know_what_it_committed_before_its_term_begins",
+        ),
     ),
     Bug(
         "one-other-voter-read",
@@ -175,7 +177,7 @@ BUGS = (
             ),
         ),
         (
-            "test_reads::test_a_removed_leader_whose_configuration_has_one_other_voter_answers_nothing",
+            "server.test_reads::test_a_removed_leader_whose_configuration_has_one_other_voter_answers_nothing",
         ),
     ),
     Bug(
@@ -185,7 +187,7 @@ BUGS = (
         (Edit(_READS + "on_leader_changed", "self.unconfirmed.clear()", "pass"),),
         (
             "test_scenarios_safety::test_a_read_that_waits_does_not_outlive_its_leaders_term",
-            "test_reads::test_rounds_that_nobody_answers_are_forgotten_in_the_end",
+            "server.test_reads::test_rounds_that_nobody_answers_are_forgotten_in_the_end",
         ),
     ),
     Bug(
@@ -193,7 +195,7 @@ BUGS = (
         "The answer to a round of heartbeats of an earlier term confirms one of this term.",
         (
             Edit(
-                "raft.server:Server.admit",
+                "raft.server.server:Server.admit",
                 "    if term < core.term:",
                 "    if kind is HeartbeatResponse and term < core.term:\n"
                 "        return True\n"
@@ -206,14 +208,16 @@ BUGS = (
         "read-joins-sent-round",
         "A read joins a round of heartbeats that was sent before it began (etcd issue 20418).",
         (Edit(_LEADER + "begin_round", "if not self._round_is_open():", "if not self._round:"),),
-        ("test_reads::test_only_an_answer_to_a_round_that_began_after_the_read_confirms_it",),
+        (
+            "server.test_reads::test_only_an_answer_to_a_round_that_began_after_the_read_confirms_it",
+        ),
     ),
     Bug(
         "learner-confirms-read",
         "The answer of a learner confirms a read.",
         (
             Edit(
-                "raft.replication:Replication.quorum_round",
+                "raft.server.replication:Replication.quorum_round",
                 "rounds = [peer.round for peer in peers]",
                 "rounds = [peer.round for peer in self.peers.values()]  # learners, too",
             ),
@@ -231,7 +235,7 @@ BUGS = (
                 "core.now < self._quorum_due",
             ),
         ),
-        ("test_reads::test_a_lease_is_measured_from_the_sending_of_what_a_quorum_answered",),
+        ("server.test_reads::test_a_lease_is_measured_from_the_sending_of_what_a_quorum_answered",),
     ),
     Bug(
         "lease-from-answer",
@@ -243,7 +247,7 @@ BUGS = (
                 "times.popleft()\n        self._lease_begin = self._core.now",
             ),
         ),
-        ("test_reads::test_a_lease_is_measured_from_the_sending_of_what_a_quorum_answered",),
+        ("server.test_reads::test_a_lease_is_measured_from_the_sending_of_what_a_quorum_answered",),
     ),
     Bug(
         "lease-without-drift",
@@ -256,8 +260,8 @@ BUGS = (
             ),
         ),
         (
-            "test_reads::test_a_lease_ends_before_anyone_else_can_lead",
-            "test_reads::test_a_lease_is_measured_from_the_sending_of_what_a_quorum_answered",
+            "server.test_reads::test_a_lease_ends_before_anyone_else_can_lead",
+            "server.test_reads::test_a_lease_is_measured_from_the_sending_of_what_a_quorum_answered",
         ),
     ),
     Bug(
@@ -265,8 +269,8 @@ BUGS = (
         "A leader that told another to take over at once still trusts its lease.",
         (Edit(_LEADER + "transfer", "self._lease_void = True", "pass"),),
         (
-            "test_reads::test_without_a_lease_the_read_goes_the_long_way",
-            "test_reads::test_there_is_no_lease_in_a_term_in_which_leadership_was_transferred",
+            "server.test_reads::test_without_a_lease_the_read_goes_the_long_way",
+            "server.test_reads::test_there_is_no_lease_in_a_term_in_which_leadership_was_transferred",
         ),
     ),
     Bug(
@@ -280,8 +284,8 @@ BUGS = (
         "A transfer is still in progress when its server leads the next time.",
         (Edit(_TRANSFER + "leader_changed", "if leader is not None:", "if False:"),),
         (
-            "test_leading::test_leadership_is_handed_over",
-            "test_leading::test_a_transfer_ends_with_any_other_leader",
+            "server.test_leading::test_leadership_is_handed_over",
+            "server.test_leading::test_a_transfer_ends_with_any_other_leader",
         ),
     ),
     Bug(
@@ -294,7 +298,7 @@ BUGS = (
                 "if False and not",
             ),
         ),
-        ("test_leading::test_a_transferee_that_is_removed_ends_the_transfer",),
+        ("server.test_leading::test_a_transferee_that_is_removed_ends_the_transfer",),
     ),
     Bug(
         "transferee-not-caught-up",
@@ -306,7 +310,7 @@ BUGS = (
                 "if True:",
             ),
         ),
-        ("test_leading::test_the_transferee_gets_all_entries_first",),
+        ("server.test_leading::test_the_transferee_gets_all_entries_first",),
     ),
     Bug(
         "proposals-during-transfer",
@@ -318,7 +322,7 @@ BUGS = (
                 "if False:",
             ),
         ),
-        ("test_leading::test_proposals_and_changes_are_dropped_meanwhile",),
+        ("server.test_leading::test_proposals_and_changes_are_dropped_meanwhile",),
     ),
     Bug(
         "leader-without-quorum",

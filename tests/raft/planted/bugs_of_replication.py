@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tests.raft.planted.planting import Bug, Edit
 
-_APPLYING = "raft.applying:Applying."
-_DURABILITY = "raft.durability:Durability."
-_FOLLOWING = "raft.following:Following."
-_LEADER = "raft.leading:Leader."
-_PROGRESS = "raft.progress:Progress."
-_REPLICATION = "raft.replication:Replication."
-_SERVER = "raft.server:Server."
+_APPLYING = "raft.server.applying:Applying."
+_DURABILITY = "raft.server.durability:Durability."
+_FOLLOWING = "raft.server.following:Following."
+_LEADER = "raft.server.leading:Leader."
+_PROGRESS = "raft.server.progress:Progress."
+_REPLICATION = "raft.server.replication:Replication."
+_SERVER = "raft.server.server:Server."
 
 BUGS = (
     Bug(
@@ -53,7 +53,7 @@ BUGS = (
             ),
         ),
         (
-            "test_durability::test_a_leaders_entries_leave_at_once_but_its_own_log_counts_when_durable",
+            "server.test_durability::test_a_leaders_entries_leave_at_once_but_its_own_log_counts_when_durable",
         ),
     ),
     Bug(
@@ -66,7 +66,7 @@ BUGS = (
                 "(configuration.voters,)",
             ),
         ),
-        ("test_leading::test_a_joint_configuration_needs_both_majorities",),
+        ("server.test_leading::test_a_joint_configuration_needs_both_majorities",),
     ),
     Bug(
         "learners-count",
@@ -85,8 +85,8 @@ BUGS = (
         "Entries are acknowledged before they are durable.",
         (Edit(_DURABILITY + "acknowledge", "if seq > self._confirmed:", "if False:"),),
         (
-            "test_durability::test_a_refusal_between_two_acknowledgements_keeps_them_apart",
-            "test_durability::test_nothing_is_acknowledged_before_it_is_durable",
+            "server.test_durability::test_a_refusal_between_two_acknowledgements_keeps_them_apart",
+            "server.test_durability::test_nothing_is_acknowledged_before_it_is_durable",
         ),
     ),
     Bug(
@@ -133,7 +133,7 @@ BUGS = (
         ),
         (
             "test_scenarios_safety::test_a_follower_commits_nothing_of_its_own_tail",
-            "test_following::test_a_follower_commits_no_more_than_the_message_proves",
+            "server.test_following::test_a_follower_commits_no_more_than_the_message_proves",
         ),
     ),
     Bug(
@@ -177,7 +177,7 @@ BUGS = (
         ),
         (
             "test_scenarios_safety::test_a_heartbeat_does_not_commit_what_conflicts",
-            "test_leading::test_a_heartbeat_tells_only_what_its_receiver_has",
+            "server.test_leading::test_a_heartbeat_tells_only_what_its_receiver_has",
         ),
     ),
     Bug(
@@ -216,8 +216,8 @@ BUGS = (
             ),
         ),
         (
-            "test_progress::test_a_rejected_probe_looks_further_back_but_never_below_match",
-            "test_progress::test_an_old_rejection_is_ignored_while_replicating",
+            "server.test_progress::test_a_rejected_probe_looks_further_back_but_never_below_match",
+            "server.test_progress::test_an_old_rejection_is_ignored_while_replicating",
         ),
     ),
     Bug(
@@ -227,7 +227,7 @@ BUGS = (
         (Edit(_REPLICATION + "on_heartbeat_response", "peer.paused = False", "pass"),),
         (
             "test_scenarios_progress::test_a_probe_that_was_lost_is_sent_again",
-            "test_replication::test_an_answered_heartbeat_lets_the_next_probe_go",
+            "server.test_replication::test_an_answered_heartbeat_lets_the_next_probe_go",
         ),
     ),
     Bug(
@@ -240,7 +240,9 @@ BUGS = (
                 "pass",
             ),
         ),
-        ("test_replication::test_what_may_be_lost_is_found_out_by_a_message_without_entries",),
+        (
+            "server.test_replication::test_what_may_be_lost_is_found_out_by_a_message_without_entries",
+        ),
     ),
     Bug(
         "window-without-limit",
@@ -253,8 +255,8 @@ BUGS = (
             ),
         ),
         (
-            "test_replication::test_messages_and_what_is_under_way_are_limited",
-            "test_replication::test_an_answer_frees_its_place_in_the_window",
+            "server.test_replication::test_messages_and_what_is_under_way_are_limited",
+            "server.test_replication::test_an_answer_frees_its_place_in_the_window",
         ),
     ),
     Bug(
@@ -268,7 +270,7 @@ BUGS = (
                 "deque(self._outstanding)",
             ),
         ),
-        ("test_durability::test_a_write_of_what_was_truncated_since_does_not_count",),
+        ("server.test_durability::test_a_write_of_what_was_truncated_since_does_not_count",),
     ),
     Bug(
         "truncated-stays-durable",
@@ -281,7 +283,7 @@ BUGS = (
             ),
             Edit(_DURABILITY + "_take_back", "self.index = min(self.index, index)", "pass"),
         ),
-        ("test_durability::test_a_write_of_what_was_truncated_since_does_not_count",),
+        ("server.test_durability::test_a_write_of_what_was_truncated_since_does_not_count",),
     ),
     Bug(
         "truncated-is-acknowledged",
@@ -293,7 +295,7 @@ BUGS = (
                 "",
             ),
         ),
-        ("test_durability::test_what_was_truncated_since_is_not_acknowledged",),
+        ("server.test_durability::test_what_was_truncated_since_is_not_acknowledged",),
     ),
     Bug(
         "applied-before-disk",
@@ -311,7 +313,9 @@ BUGS = (
                 "(upto := core.commit)",
             ),
         ),
-        ("test_durability::test_what_is_committed_is_handed_out_only_when_it_is_durable_here",),
+        (
+            "server.test_durability::test_what_is_committed_is_handed_out_only_when_it_is_durable_here",
+        ),
     ),
     Bug(
         "applied-with-pending-snapshot",
@@ -326,7 +330,7 @@ BUGS = (
         ),
         (
             "test_scenarios_safety::test_entries_wait_for_the_snapshot_before_them",
-            "test_receiving::test_a_second_snapshot_overtakes_the_first_on_its_way_to_disk",
+            "server.test_snapshot_receiving::test_a_second_snapshot_overtakes_the_first_on_its_way_to_disk",
         ),
     ),
     Bug(
@@ -334,12 +338,14 @@ BUGS = (
         "A snapshot of less than what is committed is put in place: the log falls back.",
         (
             Edit(
-                "raft.receiving:SnapshotReceiving.on_chunk",
+                "raft.server.snapshot_receiving:SnapshotReceiving.on_chunk",
                 "if message.index <= core.commit:",
                 "if False:",
             ),
         ),
-        ("test_receiving::test_a_snapshot_of_what_is_committed_here_is_not_needed",),
+        (
+            "server.test_snapshot_receiving::test_a_snapshot_of_what_is_committed_here_is_not_needed",
+        ),
     ),
     Bug(
         "snapshot-replaces-good-log",
@@ -347,14 +353,14 @@ BUGS = (
         "is gone.",
         (
             Edit(
-                "raft.receiving:SnapshotReceiving.on_chunk",
+                "raft.server.snapshot_receiving:SnapshotReceiving.on_chunk",
                 "if core.log.term_at(message.index) == message.index_term:",
                 "if False:",
             ),
         ),
         (
-            "test_receiving::test_a_snapshot_of_what_the_log_has_only_commits_it",
-            "test_receiving::test_a_part_that_is_no_longer_needed_is_dropped",
+            "server.test_snapshot_receiving::test_a_snapshot_of_what_the_log_has_only_commits_it",
+            "server.test_snapshot_receiving::test_a_part_that_is_no_longer_needed_is_dropped",
         ),
     ),
     Bug(
@@ -369,8 +375,8 @@ BUGS = (
             ),
         ),
         (
-            "test_replication::test_an_installed_snapshot_is_followed_by_entries",
-            "test_replication::test_a_snapshot_that_was_compacted_away_is_followed_by_the_next",
+            "server.test_replication::test_an_installed_snapshot_is_followed_by_entries",
+            "server.test_replication::test_a_snapshot_that_was_compacted_away_is_followed_by_the_next",
         ),
     ),
     Bug(
@@ -384,8 +390,8 @@ BUGS = (
             ),
         ),
         (
-            "test_following::test_it_is_told_once_what_is_lost",
-            "test_following::test_it_neither_votes_nor_campaigns_even_after_a_restart",
+            "server.test_following::test_it_is_told_once_what_is_lost",
+            "server.test_following::test_it_neither_votes_nor_campaigns_even_after_a_restart",
         ),
     ),
     Bug(
@@ -401,6 +407,8 @@ BUGS = (
                 "        log.truncate(missing)",
             ),
         ),
-        ("test_proposals::test_what_the_next_leader_removes_may_be_committed_by_the_one_after_it",),
+        (
+            "server.test_open_proposals::test_what_the_next_leader_removes_may_be_committed_by_the_one_after_it",
+        ),
     ),
 )

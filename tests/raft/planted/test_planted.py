@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raft.quorum import majority
+from raft.membership.quorum import majority
 from tests.raft.planted.campaign import BUGS, NO_BUG, by_tests
 from tests.raft.planted.planting import Bug, Edit, NotThere
 
@@ -26,7 +26,7 @@ def test_without_a_bug_nothing_is_killed() -> None:
 
 
 def test_a_bug_is_gone_when_it_was_looked_for() -> None:
-    edit = Edit("raft.quorum:majority", "// 2 + 1", "// 2")
+    edit = Edit("raft.membership.quorum:majority", "// 2 + 1", "// 2")
     with Bug("half", "Half of the voters decide.", (edit,), ()).planted():
         planted = majority(4)
 
@@ -34,7 +34,7 @@ def test_a_bug_is_gone_when_it_was_looked_for() -> None:
 
 
 def test_a_bug_that_has_no_place_any_more_is_told() -> None:
-    edit = Edit("raft.quorum:majority", "// 3", "// 2")
+    edit = Edit("raft.membership.quorum:majority", "// 3", "// 2")
 
     with pytest.raises(NotThere, match="has 0 times"), Bug("gone", "", (edit,), ()).planted():
         pass

@@ -11,10 +11,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from raft.applying import Applying
-from raft.changes import Change
-from raft.core import Core
-from raft.durability import Durability
 from raft.entries import LogId
 from raft.errors import (
     ChangePending,
@@ -23,6 +19,7 @@ from raft.errors import (
     ProposalDropped,
     TransferRefused,
 )
+from raft.membership.changes import Change
 from raft.messages import (
     Heartbeat,
     HeartbeatResponse,
@@ -30,9 +27,12 @@ from raft.messages import (
     TimeoutNow,
 )
 from raft.outputs import Cause, QuiescenceChanged, TransferOutcome
-from raft.progress import PROBE, REPLICATE, Progress
-from raft.replication import Replication
-from raft.transfer import Transfer
+from raft.server.applying import Applying
+from raft.server.core import Core
+from raft.server.durability import Durability
+from raft.server.progress import PROBE, REPLICATE, Progress
+from raft.server.replication import Replication
+from raft.server.transfer import Transfer
 
 #: Rounds of heartbeats whose time is remembered; of older ones an answer is no lease.
 _ROUNDS_MAX = 256

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raft.applying import Applying
-from raft.core import Core
-from raft.durability import Durability
 from raft.entries import TERM_MAX
+from raft.membership.quorum import VoteResult, vote_result
 from raft.messages import (
     Refusal,
     RequestPreVote,
@@ -24,7 +22,9 @@ from raft.messages import (
     RequestVoteResponse,
 )
 from raft.outputs import Cause, ElectionFailed, Role, RoleChanged
-from raft.quorum import VoteResult, vote_result
+from raft.server.applying import Applying
+from raft.server.core import Core
+from raft.server.durability import Durability
 
 FOLLOWER, PRE_CANDIDATE = Role.FOLLOWER, Role.PRE_CANDIDATE
 CANDIDATE, LEADER = Role.CANDIDATE, Role.LEADER

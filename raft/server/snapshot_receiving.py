@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from raft.applying import Applying
-from raft.core import Core
-from raft.durability import Durability
-from raft.elections import Elections
 from raft.entries import INDEX_MAX
 from raft.messages import InstallSnapshot, InstallSnapshotResponse
-from raft.proposals import Proposals
+from raft.server.applying import Applying
+from raft.server.core import Core
+from raft.server.durability import Durability
+from raft.server.elections import Elections
+from raft.server.open_proposals import Proposals
 from raft.stored import Snapshot
 
 

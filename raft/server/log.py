@@ -22,7 +22,7 @@ from raft.entries import (
     slice_marks,
     slice_runs,
 )
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 
 
 class Log:

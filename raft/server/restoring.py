@@ -5,10 +5,10 @@ Owns the checks of `Stored` and what a machine's state is made of it. Knows noth
 
 from __future__ import annotations
 
-from raft.core import Core
 from raft.entries import Entries
 from raft.errors import StoredInvalid
 from raft.outputs import LogRegression
+from raft.server.core import Core
 from raft.stored import Snapshot, Stored
 
 

@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from raft.core import Core, Intent
 from raft.entries import NO_ENTRIES
 from raft.errors import UnknownSequence
 from raft.messages import AppendEntriesResponse, Message
 from raft.outputs import Persist, SendMessage
+from raft.server.core import Core, Intent
 from raft.stored import HardState, Snapshot
 
 

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from raft.core import Core, Intent
 from raft.errors import ReadRefused
-from raft.leading import Leader
 from raft.messages import ReadIndex, ReadIndexResponse
 from raft.outputs import ReadFailed, ReadFailure, ReadReady, Role, SendMessage
+from raft.server.core import Core, Intent
+from raft.server.leading import Leader
 
 
 class Reads:

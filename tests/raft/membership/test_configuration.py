@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft.changes import (
+from raft.membership.changes import (
     MEMBERS_MAX,
     AddLearner,
     AddVoter,
@@ -25,8 +25,8 @@ from raft.changes import (
     SingleChange,
     Transition,
 )
-from raft.membership import Configuration
-from raft.quorum import VoteResult, vote_result
+from raft.membership.configuration import Configuration
+from raft.membership.quorum import VoteResult, vote_result
 
 THREE = Configuration(voters=("n1", "n2", "n3"))
 

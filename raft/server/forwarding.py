@@ -8,12 +8,12 @@ Source: Raft dissertation 6.2; etcd-io/raft (MsgProp). Deviation: every batch en
 
 from __future__ import annotations
 
-from raft.core import Core
 from raft.entries import LogIds
 from raft.errors import Drop, NotLeader, ProposalDropped
-from raft.leading import Leader
 from raft.messages import Propose, ProposeResponse
 from raft.outputs import ForwardFinished, Outcome
+from raft.server.core import Core
+from raft.server.leading import Leader
 
 
 class _Batch:

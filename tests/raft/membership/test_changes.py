@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import strategies as st
 
-from raft.changes import (
+from raft.errors import RaftError
+from raft.membership.changes import (
     CONTEXT_BYTES_MAX,
     ID_BYTES_MAX,
     MEMBERS_MAX,
@@ -21,7 +22,6 @@ from raft.changes import (
     Transition,
     check_id,
 )
-from raft.errors import RaftError
 
 KINDS = (AddVoter, AddLearner, AddWitness, RemoveMember, PromoteLearner, DemoteVoter)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
+from raft.server.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 
 
 def probing(match: int = 3, next_index: int = 5) -> Progress:

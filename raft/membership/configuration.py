@@ -25,7 +25,7 @@ import attrs
 import msgpack
 from attrs import field
 
-from raft.changes import (
+from raft.membership.changes import (
     ID_BYTES_MAX,
     MEMBERS_MAX,
     AddLearner,
@@ -41,7 +41,7 @@ from raft.changes import (
     Transition,
     check_id,
 )
-from raft.quorum import majority
+from raft.membership.quorum import majority
 
 ENCODING_VERSION = 1
 """First element of every encoded configuration."""

@@ -1,10 +1,8 @@
 """One server's parts and how they work together: the paper's rules for servers.
 
 Owns the wiring, the comparison of terms, the dispatch of messages by kind, and waking. The rules
-themselves live in elections.py (who leads), leading.py and replication.py (what a leader does),
-following.py and receiving.py (what a follower does), durability.py (what has to be on disk
-first), applying.py (what is handed out), reads.py, transfer.py and forwarding.py. Knows nothing
-of what applications may ask for (`raft.raft`).
+themselves live in the modules beside this one (see `raft.server`). Knows nothing of what
+applications may ask for (`raft.raft`).
 
 Source: Raft paper figure 2 ("rules for servers") and 5.1; etcd-io/raft raft.go Step.
 """
@@ -15,18 +13,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, ClassVar
 
-from raft.applying import Applying
 from raft.arguments import TIME_MAX
 from raft.config import Config
-from raft.core import Core
-from raft.durability import Durability
-from raft.elections import Elections
 from raft.entries import TERM_MAX
 from raft.errors import TransferRefused
-from raft.following import Following
-from raft.forwarding import Forwarding
-from raft.leading import Leader
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.messages import (
     AppendEntries,
     AppendEntriesResponse,
@@ -48,12 +39,19 @@ from raft.messages import (
     TransferLeadership,
 )
 from raft.outputs import Cause, QuiescenceChanged, Role
-from raft.proposals import Proposals
-from raft.reads import Reads
-from raft.receiving import SnapshotReceiving
-from raft.restoring import restore
+from raft.server.applying import Applying
+from raft.server.core import Core
+from raft.server.durability import Durability
+from raft.server.elections import Elections
+from raft.server.following import Following
+from raft.server.forwarding import Forwarding
+from raft.server.leading import Leader
+from raft.server.open_proposals import Proposals
+from raft.server.reads import Reads
+from raft.server.restoring import restore
+from raft.server.snapshot_receiving import SnapshotReceiving
+from raft.server.transfer import Transfer
 from raft.stored import Stored
-from raft.transfer import Transfer
 
 FOLLOWER = Role.FOLLOWER
 

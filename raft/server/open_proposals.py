@@ -10,9 +10,9 @@ lost only once something else is committed in its place, or anything of a later 
 
 from __future__ import annotations
 
-from raft.core import Core
 from raft.entries import LogIds
 from raft.outputs import ProposalsExpired, ProposalsLost
+from raft.server.core import Core
 
 
 class Proposals:

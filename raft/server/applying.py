@@ -23,10 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raft.core import Core
-from raft.durability import Durability
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.outputs import ConfigurationChanged, EntriesCommitted, SnapshotInstalled
+from raft.server.core import Core
+from raft.server.durability import Durability
 from raft.stored import Snapshot
 
 

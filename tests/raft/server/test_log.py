@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raft.entries import CONFIGURATION_SIZE, NO_ENTRIES, Entries, Entry, EntryKind
-from raft.log import Log
+from raft.server.log import Log
 from tests.raft.vocabulary import entries, voters
 
 

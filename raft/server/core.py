@@ -15,10 +15,10 @@ from random import Random
 from typing import Any, TypeAlias
 
 from raft.config import Config
-from raft.log import Log
-from raft.membership import Configuration
+from raft.membership.configuration import Configuration
 from raft.messages import Message
 from raft.outputs import LeaderChanged, MessageRejected, Output, Role, SendMessage
+from raft.server.log import Log
 from raft.stats import Stats
 from raft.stored import Snapshot
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raft import Config, Snapshot
-from raft.sending import SnapshotSending
+from raft.server.snapshot_sending import SnapshotSending
 from tests.raft.vocabulary import voters
 
 CONFIG = Config(snapshot_chunk_size=10, snapshot_chunks_max=3)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft.quorum import (
+from raft.membership.quorum import (
     INFINITY,
     VoteResult,
     committed_index,

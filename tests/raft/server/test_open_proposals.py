@@ -7,11 +7,11 @@ from random import Random
 import pytest
 
 from raft import Config, EntriesCommitted, ProposalsExpired, ProposalsLost, Role
-from raft.core import Core
 from raft.entries import LogIds
 from raft.messages import AppendEntries, RequestVoteResponse
 from raft.outputs import Output
-from raft.proposals import Proposals
+from raft.server.core import Core
+from raft.server.open_proposals import Proposals
 from tests.raft.vocabulary import Servers, entries, machine, of, persist_all
 
 PLAIN = Config(pre_vote=False, check_quorum=False)

@@ -8,12 +8,12 @@ Source: Raft paper 5.3 and figure 2 (AppendEntries); etcd-io/raft log.go for hin
 
 from __future__ import annotations
 
-from raft.applying import Applying
-from raft.core import Core
-from raft.durability import Durability
-from raft.elections import Elections
 from raft.messages import AppendEntries, AppendEntriesResponse, Heartbeat, HeartbeatResponse
 from raft.outputs import LogRegression, QuiescenceChanged
+from raft.server.applying import Applying
+from raft.server.core import Core
+from raft.server.durability import Durability
+from raft.server.elections import Elections
 
 
 class Following:

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raft.applying import Applying
-from raft.core import Core
-from raft.durability import Durability
 from raft.entries import NO_ENTRIES, Entries
+from raft.membership.quorum import INFINITY, majority_reached
 from raft.messages import (
     AppendEntries,
     AppendEntriesResponse,
@@ -28,9 +26,11 @@ from raft.messages import (
     InstallSnapshotResponse,
 )
 from raft.outputs import SendMessage
-from raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
-from raft.quorum import INFINITY, majority_reached
-from raft.sending import SnapshotSending
+from raft.server.applying import Applying
+from raft.server.core import Core
+from raft.server.durability import Durability
+from raft.server.progress import PROBE, REPLICATE, SNAPSHOT, Progress
+from raft.server.snapshot_sending import SnapshotSending
 
 
 class Replication:

@@ -1,8 +1,8 @@
 """What can be asked of the membership: single changes, and how they are made together.
 
 Owns the kinds of change, and the reasons for which one is refused. Knows nothing of what a
-configuration is: `raft.membership` makes the changes. Changes stay on the leader: what its log
-holds, and what others are sent, is the configuration that comes of one.
+configuration is, which makes the changes. They stay on the leader: what its log holds, and what
+others are sent, is the configuration that comes of one.
 
 Source: Raft dissertation chapter 4; etcd-io/raft raftpb/confchange.go (ConfChangeV2) and, for
 the texts of refusals, confchange/confchange.go.

@@ -8,8 +8,8 @@ Source: Raft dissertation 3.10.
 
 from __future__ import annotations
 
-from raft.core import Core
 from raft.outputs import TransferFinished, TransferOutcome
+from raft.server.core import Core
 
 
 class Transfer:

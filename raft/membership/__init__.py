@@ -1,0 +1,1 @@
+"""Who belongs to the cluster: configurations, their changes, and what a quorum of them is."""
