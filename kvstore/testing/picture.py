@@ -47,11 +47,21 @@ h1, h2 { font-weight: normal; }
 b.legal { color: #17702c; } b.illegal { color: #b3001b; } b.undecided { color: #8a5a00; }
 .chart { overflow-x: auto; border: 1px solid #ccc; margin: .5em 0; }
 svg text, li { font: 12px monospace; }
-.bar { fill: #cfe3f7; stroke: #5b8db8; } .open { stroke-dasharray: 4 3; fill: #eef4fa; }
-.stuck { fill: #f9c9cf; stroke: #b3001b; } .window { fill: #fff3c4; }
-.order { display: none; } .order path { fill: none; stroke: #555; stroke-width: 1.5; }
-.order circle { fill: #222; } .order text { fill: #222; font-size: 10px; }
+.bar { fill: #cfe3f7; stroke: #5b8db8; } .bar.open { stroke-dasharray: 4 3; fill: #eef4fa; }
+.bar.stuck { fill: #f9c9cf; stroke: #b3001b; } .window { fill: #fff3c4; }
+.order { display: none; } .order path { fill: none; stroke: #888; stroke-width: 1.2; }
+.order circle { fill: #222; } .order text { font-size: 10px; }
+.label, .order { pointer-events: none; }
+.label { paint-order: stroke; stroke-width: 4px; stroke: #cfe3f7; } .label.open { stroke: #eef4fa; } .label.stuck { stroke: #f9c9cf; }
+.order text { paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+.legend { color: #666; font-size: 12px; } li.stuck { color: #b3001b; list-style: none; }
 """.strip()
+
+_LEGEND: Final = (
+    '<p class="legend">A bar is an operation from its call to its return, dashed if it never '
+    "returned; time goes to the right, not to scale. Dots and numbers are one order in which "
+    "operations may have taken effect.</p>"
+)
 
 _ESCAPES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
@@ -157,7 +167,7 @@ class _Chart:
         key = "" if part.key is None else f"{_escape(_short(repr(part.key)))}: "
         heading = f"<h2>{key}<b class={part.verdict.value}>{part.verdict.value}</b></h2>"
         chart = f'<div class="chart">{self._svg()}</div>'
-        lines = [heading, self._explanation(), "<div>", *choices, chart, *steps, "</div>"]
+        lines = [heading, self._explanation(), "<div>", *choices, chart, _LEGEND, *steps, "</div>"]
         return "\n".join(lines)
 
     # --- what is told
@@ -198,6 +208,9 @@ class _Chart:
             after = _short(self._model.describe_state(state))
             lines.append(f"<li>{_escape(_short(label))} — then {_escape(after)}</li>")
         first = max(0, len(lines) - STEPS_LISTED_MAX)
+        if (stuck := self.part.stuck) is not None:
+            label = _short(f"client {stuck.client}: {self._label(stuck)}")
+            lines.append(f'<li class="stuck">{_escape(label)} — has no place</li>')
         return f"<ol start={first + 1}>\n" + "\n".join(lines[first:]) + "\n</ol>"
 
     # --- where it goes
@@ -258,9 +271,11 @@ class _Chart:
         for row, name in enumerate(self._names):
             lines.append(f'<text x="4" y="{_middle(row) + 4}">{_escape(name)}</text>')
         for number in range(len(self._shown)):
-            lines.extend(self._bar(number))
+            lines.append(self._bar(number))
         for name, order in zip(self._orders, self.part.linearizations, strict=True):
             lines.append(f'<g class="order {name}">{self._order(order)}</g>')
+        # On top, so that no line strikes them out.
+        lines.extend(self._text(number) for number in range(len(self._shown)))
         return "\n".join([*lines, "</svg>"])
 
     def _window(self) -> Iterator[str]:
@@ -280,21 +295,30 @@ class _Chart:
             f'height="{self._height}"/>'
         )
 
-    def _bar(self, number: int) -> Iterator[str]:
-        """Yield one operation."""
+    def _bar(self, number: int) -> str:
+        """Return the bar of one operation, which tells more when pointed at."""
         each, left = self._shown[number], self._left[number]
         right = self._right.get(number, self._width)
-        kind = "bar stuck" if each is self.part.stuck else "bar"
-        if each.returned is None:
-            kind += " open"
         middle = _middle(self._rows[number])
         label = _short(self._label(each), TITLE_LENGTH_MAX)
         title = f"{label}\nfrom {each.called} to {each.returned}"
-        yield (
-            f'<g><title>{_escape(title)}</title><rect class="{kind}" x="{left}" '
-            f'y="{middle - _BAR_HEIGHT // 2}" width="{right - left}" height="{_BAR_HEIGHT}"/>'
-            f'<text x="{left + _GAP}" y="{middle + 4}">{_escape(self._labels[number])}</text></g>'
+        return (
+            f'<g><title>{_escape(title)}</title><rect class="bar{self._kind(each)}" '
+            f'x="{left}" y="{middle - _BAR_HEIGHT // 2}" width="{right - left}" '
+            f'height="{_BAR_HEIGHT}"/></g>'
         )
+
+    def _text(self, number: int) -> str:
+        """Return the label of one operation."""
+        kind, x = self._kind(self._shown[number]), self._left[number] + _GAP
+        y = _middle(self._rows[number]) + 4
+        return f'<text class="label{kind}" x="{x}" y="{y}">{_escape(self._labels[number])}</text>'
+
+    def _kind(self, operation: Operation) -> str:
+        """Return what is special about how an operation is drawn."""
+        if operation is self.part.stuck:
+            return " stuck"
+        return " open" if operation.returned is None else ""
 
     def _order(self, order: Sequence[int]) -> str:
         """Return a line through the operations in the order in which they took effect."""
@@ -304,10 +328,10 @@ class _Chart:
             if place in self._places:
                 number = place - self._places.start
                 x = max(x, self._left[number])
-                points.append((x, _middle(self._rows[number]), step))
+                points.append((x, _middle(self._rows[number]) - _BAR_HEIGHT // 2, step))
         path = " ".join(f"L{x} {y}" for x, y, _ in points).replace("L", "M", 1)
         marks = [
-            f'<circle cx="{x}" cy="{y}" r="3"/><text x="{x + 2}" y="{y - 11}">{step}</text>'
+            f'<circle cx="{x}" cy="{y}" r="3"/><text x="{x + 4}" y="{y - 2}">{step}</text>'
             for x, y, step in points
         ]
         return f'<path d="{path}"/>' + "".join(marks)

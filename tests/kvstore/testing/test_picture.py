@@ -116,12 +116,28 @@ def test_the_longest_orders_can_be_chosen_and_tell_the_state_after_each_step() -
     assert len(choices) == len(report.parts[0].linearizations) > 1
     assert ["checked" in each for each in choices].count(True) == 1
     assert len(page.of("path")) == len(choices)
-    assert len(page.of("li")) == sum(map(len, report.parts[0].linearizations))
+    steps = sum(map(len, report.parts[0].linearizations))
+    assert len(page.of("li")) == steps + len(page.of("li", "stuck"))
     assert "client bob: write('bob') → ? — then 'bob'" in page.text
     for each in choices:
         assert f"#{each['id']}:checked" in page.text
         assert page.of("g", each["id"])
         assert page.of("div", each["id"])
+
+
+def test_every_order_ends_with_what_has_no_place_in_it() -> None:
+    report = check(Registers(), STALE)
+    page = page_of(report)
+
+    assert len(page.of("li", "stuck")) == len(report.parts[0].linearizations)
+    assert "client alice: read → 1 — has no place" in page.text
+
+
+def test_labels_are_drawn_over_the_lines_of_orders() -> None:
+    report = check(Registers(), STALE)
+    source = picture(report, Registers())
+
+    assert source.rindex("<path") < source.index('<text class="label')
 
 
 def test_bars_of_one_row_do_not_overlap_and_labels_fit(seed: int) -> None:
