@@ -248,7 +248,7 @@ class Network:
 
     def give(self, name: str, method: str, args: tuple[Any, ...], **options: Any) -> Any:
         """Give a machine one input now and route what it puts out; None if it is not there."""
-        if self._held and self.held(name, self.give, name, method, args):
+        if self._held and self.held(name, lambda: self.give(name, method, args, **options)):
             return None
         machine = self.machines.get(name)
         if machine is None:

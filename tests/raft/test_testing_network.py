@@ -26,8 +26,8 @@ class Echo:
         self.due = None
         self.given.append(now)
 
-    def hear(self, now: float) -> None:
-        self.given.append(now)
+    def hear(self, now: float, *, times: int = 1) -> None:
+        self.given += times * [now]
 
 
 def network() -> Network:
@@ -56,6 +56,17 @@ def test_a_paused_machine_keeps_as_much_as_its_buffer_takes() -> None:
 
     # First its timers, late; then what waited.
     assert found.machines["b"].given == 3 * [1.0]
+
+
+def test_what_waits_for_a_paused_machine_keeps_its_options() -> None:
+    found = network()
+    found.pause("b")
+
+    found.give("b", "hear", (), times=2)
+    found.resume("b")
+
+    # First its timers; then what waited.
+    assert found.machines["b"].given == [0.0] + 2 * [0.0]
 
 
 def test_what_a_paused_machine_sends_waits_too() -> None:
