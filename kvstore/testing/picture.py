@@ -52,7 +52,8 @@ svg text, li { font: 12px monospace; }
 .order { display: none; } .order path { fill: none; stroke: #888; stroke-width: 1.2; }
 .order circle { fill: #222; } .order text { font-size: 10px; }
 .label, .order { pointer-events: none; }
-.label { paint-order: stroke; stroke-width: 4px; stroke: #cfe3f7; } .label.open { stroke: #eef4fa; } .label.stuck { stroke: #f9c9cf; }
+.label { paint-order: stroke; stroke-width: 4px; stroke: #cfe3f7; }
+.label.open { stroke: #eef4fa; } .label.stuck { stroke: #f9c9cf; }
 .order text { paint-order: stroke; stroke: #fff; stroke-width: 3px; }
 .legend { color: #666; font-size: 12px; } li.stuck { color: #b3001b; list-style: none; }
 """.strip()
@@ -270,8 +271,7 @@ class _Chart:
         lines = [f'<svg width="{self._width}" height="{self._height}">', *self._window()]
         for row, name in enumerate(self._names):
             lines.append(f'<text x="4" y="{_middle(row) + 4}">{_escape(name)}</text>')
-        for number in range(len(self._shown)):
-            lines.append(self._bar(number))
+        lines.extend(self._bar(number) for number in range(len(self._shown)))
         for name, order in zip(self._orders, self.part.linearizations, strict=True):
             lines.append(f'<g class="order {name}">{self._order(order)}</g>')
         # On top, so that no line strikes them out.
