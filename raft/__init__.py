@@ -20,7 +20,8 @@ You own the transport, the disk and the time; `Raft` owns the protocol. Its cont
   failed; changes and transfers tell how they ended.
 
 Messages are objects; `raft.codec` turns them into bytes and back, `raft.wal` does so for what is
-on disk, `raft.sessions` applies each command of a client once. A driver that runs many groups
+on disk, `raft.sessions` applies each command of a client once, `raft.promotion` tells when a learner has
+caught up. A driver that runs many groups
 collects the messages of one pass over them by `SendMessage.to` and packs them with
 `raft.codec.encode_batch`, so that one frame carries the heartbeats of all groups to a server;
 `Raft.quiesce` stops those of idle groups altogether.
