@@ -20,11 +20,10 @@ You own the transport, the disk and the time; `Raft` owns the protocol. Its cont
   failed; changes and transfers tell how they ended.
 
 Messages are objects; `raft.codec` turns them into bytes and back, `raft.wal` does so for what is
-on disk, `raft.sessions` applies each command of a client once, `raft.promotion` tells when a learner has
-caught up. A driver that runs many groups
-collects the messages of one pass over them by `SendMessage.to` and packs them with
-`raft.codec.encode_batch`, so that one frame carries the heartbeats of all groups to a server;
-`Raft.quiesce` stops those of idle groups altogether.
+on disk, `raft.sessions` applies each command of a client once, `raft.promotion` tells when a
+learner has caught up. A driver that runs many groups collects the messages of one pass over them
+by `SendMessage.to` and packs them with `raft.codec.encode_batch`, so that one frame carries the
+heartbeats of all groups to a server; `Raft.quiesce` stops those of idle groups altogether.
 
 Where to look: `raft.raft` has all inputs and queries, `raft.outputs` what comes of them,
 `raft.messages` what servers say to each other. `raft.server` is the paper, a section to a module;
@@ -47,7 +46,7 @@ Where to look: `raft.raft` has all inputs and queries, `raft.outputs` what comes
 ([], <Role.LEADER: 'leader'>)
 >>> server.propose(b"set x 1", 0.0)
 LogId(term=2, index=3)
->>> list(run())
+>>> list(run())  # behind the configuration and the empty entry that a leader begins with
 [(3, b'set x 1')]
 """
 
