@@ -38,8 +38,8 @@ from examples.replicated.wire import (
 from kvstore.codec.codec import decode_result, encode_command
 from kvstore.commands import Command, Operation
 from kvstore.results import Result
-from raft.session import Close, Register, Session
-from raft.session import encode_request as encode_session_request
+from raft.sessions import Close, Register, Session
+from raft.sessions import encode_request as encode_session_request
 
 #: Seconds that one server is given for one attempt.
 ATTEMPT: Final = 1.0

@@ -8,7 +8,7 @@ sync that failed may have dropped what it was to write.
     00000000000000000042.snapshot     the data of a snapshot, by the number of its record
     lock                              held while a process uses the directory
 
-Source: the rules for drivers in `raft.wal`; raft.simulated_disk.WalDriver keeps them too, on a
+Source: the rules for drivers in `raft.wal`; raft.testing.WalDriver keeps them too, on a
 disk that fails.
 """
 
@@ -22,8 +22,7 @@ from typing import Final
 
 from raft import Persist, Stored
 from raft.stored import SnapshotData
-from raft.wal import SEGMENT_BYTES, WalWriter
-from raft.wal_recovery import Recovered, Recovery
+from raft.wal import SEGMENT_BYTES, Recovered, Recovery, WalWriter
 
 _READ_BYTES: Final = 1 << 20
 
@@ -42,10 +41,10 @@ class LogDirectory:
 
     Raises:
         DirectoryInUse: Another process has it.
-        raft.wal_recovery.WalCorrupted: What was durable once can't be read. The server must not
+        raft.wal.WalCorrupted: What was durable once can't be read. The server must not
             start from it.
-        raft.wal_recovery.WalForeign: It is another log's, or another version's.
-        raft.wal_recovery.SnapshotMissing: The log tells of a snapshot that is not there.
+        raft.wal.WalForeign: It is another log's, or another version's.
+        raft.wal.SnapshotMissing: The log tells of a snapshot that is not there.
         OSError: The disk failed.
 
     Attributes:

@@ -181,7 +181,7 @@ class ReplicatedStore:
         """Have a session's request executed once; only the leader can.
 
         Args:
-            request: What `raft.session` encoded. Any bytes are answered.
+            request: What `raft.sessions` encoded. Any bytes are answered.
             now: The present time.
 
         Returns:

@@ -73,7 +73,7 @@ class Replica:
         sessions: Who asked for what, and was answered how.
         index: Of the last entry that was applied.
 
-    >>> from raft.session import Register, encode_request
+    >>> from raft.sessions import Register, encode_request
     >>> replica = Replica()
     >>> replica.apply(1, request_entry(encode_request(Register()), 0))
     Opened(session=1)

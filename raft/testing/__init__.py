@@ -16,6 +16,9 @@ seed is the same run. Any machine that obeys the contract can be run, composites
 
 `Chaos(seed).play()` draws all of this, heals the cluster and looks whether it lives.
 
+For a driver's storage there are `STORAGE_CHECKS`, and with `SimulatedDisk` `check_crashes`;
+`WalDriver` is the shortest one that passes them.
+
 >>> cluster = Cluster(seed=1)
 >>> names = cluster.start(3)
 >>> leader = cluster.elect()
@@ -35,22 +38,31 @@ from raft.testing.host import Application, Birth, Clock, Host, Journal
 from raft.testing.invariants import InvariantBroken, Invariants
 from raft.testing.mixes import Mix
 from raft.testing.network import Network
+from raft.testing.simulated_disk import DiskStopped, SimulatedDisk
+from raft.testing.storage_checks import STORAGE_CHECKS, Storage, check_crashes
 from raft.testing.wal_disk import WalDisk
+from raft.testing.wal_driver import WalDriver
 
 __all__ = [
+    "STORAGE_CHECKS",
     "Application",
     "Birth",
     "Chaos",
     "Clock",
     "Cluster",
     "Disk",
+    "DiskStopped",
     "Host",
     "InvariantBroken",
     "Invariants",
     "Journal",
     "Mix",
     "Network",
+    "SimulatedDisk",
+    "Storage",
     "WalDisk",
+    "WalDriver",
+    "check_crashes",
     "describe",
     "make_raft",
 ]

@@ -12,9 +12,10 @@ from random import Random
 
 from attrs import evolve
 
-from raft.simulated_disk import DiskStopped, SimulatedDisk, WalDriver
 from raft.stored import Stored
 from raft.testing.disk import Disk
+from raft.testing.simulated_disk import DiskStopped, SimulatedDisk
+from raft.testing.wal_driver import WalDriver
 
 
 class WalDisk(Disk):

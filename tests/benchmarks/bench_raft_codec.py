@@ -17,11 +17,10 @@ from raft.codec import decode, decode_batch, encode, encode_batch
 from raft.entries import Entries
 from raft.messages import AppendEntries, AppendEntriesResponse, Heartbeat
 from raft.outputs import Persist
-from raft.session import Command, Register, encode_request
-from raft.sessions import Execute, Sessions
+from raft.sessions import Command, Execute, Register, Sessions, encode_request
 from raft.stored import HardState
-from raft.wal import WalWriter
-from raft.wal_recovery import Recovery
+from raft.wal.recovery import Recovery
+from raft.wal.writer import WalWriter
 
 TERM = 7
 LOG = bytes(range(16))

@@ -36,8 +36,9 @@ from raft import (
     SnapshotInstalled,
 )
 from raft.outputs import Cause, RoleChanged
-from raft.session import Close, Command, Register, Session, encode_request
-from raft.wal_recovery import SnapshotMissing, WalCorrupted
+from raft.sessions import Close, Command, Register, Session, encode_request
+from raft.wal.recovered import SnapshotMissing
+from raft.wal.recovery import WalCorrupted
 
 ONE = Configuration(voters=["n1"])
 

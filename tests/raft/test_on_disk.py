@@ -16,7 +16,8 @@ from raft.errors import ProposalDropped
 from raft.membership.configuration import Configuration
 from raft.outputs import EntriesCommitted, Persist, SendMessage, SnapshotInstalled
 from raft.raft import Raft
-from raft.simulated_disk import DiskStopped, SimulatedDisk, WalDriver
+from raft.testing.simulated_disk import DiskStopped, SimulatedDisk
+from raft.testing.wal_driver import WalDriver
 
 NAMES = ("n1", "n2", "n3")
 CONFIG = Config(trailing_entries=4, snapshot_chunk_size=1024)

@@ -22,7 +22,7 @@ from kvstore.results import GetOk, PutOk, Result, TxnOk
 from kvstore.testing import CompareAndSet, Read, Recorder, Registers, Report, Write
 from raft import Config
 from raft.errors import RaftError
-from raft.session import Register, Session, encode_request
+from raft.sessions import Register, Session, encode_request
 from raft.testing import Birth, Cluster, Disk, WalDisk
 
 CONFIG = Config(

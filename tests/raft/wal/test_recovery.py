@@ -10,8 +10,7 @@ from raft.entries import NO_ENTRIES, Entries, Entry, EntryKind
 from raft.membership.configuration import Configuration
 from raft.outputs import Persist
 from raft.stored import HardState, Snapshot, Stored
-from raft.wal import WalWriter
-from raft.wal_records import (
+from raft.wal.records import (
     HEADER_BYTES,
     PREAMBLE_BYTES,
     RECORD_MAGIC,
@@ -23,15 +22,9 @@ from raft.wal_records import (
     encode_record,
     segment_seed,
 )
-from raft.wal_recovery import (
-    FIRST_SEGMENT_BYTES,
-    Recovered,
-    Recovery,
-    SnapshotMissing,
-    TornTail,
-    WalCorrupted,
-    WalForeign,
-)
+from raft.wal.recovered import Recovered, SnapshotMissing, TornTail
+from raft.wal.recovery import FIRST_SEGMENT_BYTES, Recovery, WalCorrupted, WalForeign
+from raft.wal.writer import WalWriter
 
 LOG = b"0123456789abcdef"
 ONE = Configuration(("n1",))
@@ -568,7 +561,7 @@ def test_a_segment_under_another_name_is_refused() -> None:
 
 
 def test_a_log_of_a_later_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raft.wal_records.FORMAT_VERSION", 2)
+    monkeypatch.setattr("raft.wal.records.FORMAT_VERSION", 2)
     later = log_of([persist(1, 1)])
 
     with pytest.raises(WalForeign, match="segment 1: of version 2, not 1"):

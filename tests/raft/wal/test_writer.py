@@ -11,12 +11,14 @@ import pytest
 from raft.entries import NO_ENTRIES, Entries
 from raft.membership.configuration import Configuration
 from raft.outputs import Persist
-from raft.simulated_disk import DiskStopped, SimulatedDisk, WalDriver
-from raft.storage_checks import PersistModel, check_crashes
 from raft.stored import HardState, Snapshot, Stored
-from raft.wal import WalWriter
-from raft.wal_records import SPLIT_BYTES, SnapshotMarker
-from raft.wal_recovery import Recovered, Recovery, SnapshotMissing, WalCorrupted, WalForeign
+from raft.testing.simulated_disk import DiskStopped, SimulatedDisk
+from raft.testing.storage_checks import PersistModel, check_crashes
+from raft.testing.wal_driver import WalDriver
+from raft.wal.records import SPLIT_BYTES, SnapshotMarker
+from raft.wal.recovered import Recovered, SnapshotMissing
+from raft.wal.recovery import Recovery, WalCorrupted, WalForeign
+from raft.wal.writer import WalWriter
 
 LOG = b"0123456789abcdef"
 ONE = Configuration(("n1",))
@@ -88,7 +90,7 @@ def test_reports_may_come_late() -> None:
 
 
 def test_an_entry_too_large_for_a_record_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raft.wal.BODY_BYTES_MAX", 100)
+    monkeypatch.setattr("raft.wal.writer.BODY_BYTES_MAX", 100)
     writer = begun()
 
     with pytest.raises(ValueError, match="an entry is larger than the limit of 100 bytes"):

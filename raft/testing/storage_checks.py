@@ -23,8 +23,8 @@ from typing import Protocol, TypeAlias
 from raft.entries import NO_ENTRIES, Entries, Entry, EntryKind
 from raft.membership.configuration import Configuration
 from raft.outputs import Persist
-from raft.simulated_disk import DiskStopped, SimulatedDisk
 from raft.stored import HardState, Snapshot, Stored
+from raft.testing.simulated_disk import DiskStopped, SimulatedDisk
 
 
 class Storage(Protocol):

@@ -1,32 +1,30 @@
-"""Client sessions: a command that is proposed again is executed once.
+"""The table of sessions of one replica: which commands were executed, and what was answered.
 
-A proposal whose outcome a client did not learn must be proposed again, and may then stand in the
-log twice. Here every command bears a session and a serial number; the answer to each is kept
-until the client says that it has it, so that the copy is answered and not executed. The table is
-part of the replicated state: it changes only by what stands in the log, and goes into snapshots.
-
-Owns that table. Knows nothing of consensus, nor of what the payloads mean; the client's end is
-`raft.session`.
-
-Everything is bounded, and what has to go goes by log order alone: the session that was unused
-for longest expires. All replicas must be given the same limits.
-
-Source: Raft dissertation 6.3, with its expiry of the least recently used session and its error
-for expired ones; dragonboat's client sessions. Beyond both, commands of one session may be under
-way together and be committed in any order.
+Owns that table, which is part of the replicated state: it changes only by what stands in the log,
+and goes into snapshots. Knows nothing of consensus, nor of what the payloads mean.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from itertools import islice
-from typing import Any, TypeAlias, assert_never
+from typing import Any, assert_never
 
-import attrs
 import msgpack
 
 from raft.packing import pack_numbers, pack_strings, unpack_numbers, unpack_strings
-from raft.session import OUTSTANDING_MAX, Close, Command, Register, decode_request
+from raft.sessions.outcomes import (
+    Duplicate,
+    Execute,
+    Outcome,
+    RequestMalformed,
+    SerialAhead,
+    SerialStale,
+    SessionClosed,
+    SessionExpired,
+    SessionRegistered,
+)
+from raft.sessions.requests import OUTSTANDING_MAX, Close, Command, Register, decode_request
 
 SESSIONS_MAX = 4096
 """Sessions that a table holds unless told otherwise, as in dragonboat."""
@@ -35,124 +33,6 @@ RETAINED_BYTES_MAX = 64 * 2**20
 """Bytes of answers that a table keeps unless told otherwise."""
 
 _VERSION = 1
-
-
-@attrs.frozen
-class SessionRegistered:
-    """A session was opened.
-
-    Attributes:
-        session: Its id.
-        expired: Sessions that had to make room.
-    """
-
-    session: int
-    expired: tuple[int, ...]
-
-
-@attrs.frozen
-class SessionClosed:
-    """A session was ended at its client's wish.
-
-    Attributes:
-        session: Its id.
-    """
-
-    session: int
-
-
-@attrs.frozen
-class Execute:
-    """A new command: the application executes it now and calls `Sessions.executed`.
-
-    Attributes:
-        session: The session.
-        serial: The command's number in it.
-        payload: What to execute.
-    """
-
-    session: int
-    serial: int
-    payload: bytes
-
-
-@attrs.frozen
-class Duplicate:
-    """A command that was executed before: answer what was answered then.
-
-    Attributes:
-        session: The session.
-        serial: The command's number in it.
-        response: The answer of the one execution.
-    """
-
-    session: int
-    serial: int
-    response: bytes
-
-
-@attrs.frozen
-class SessionExpired:
-    """The session is gone, or never was: whether the command was executed is unknown here.
-
-    It is not executed now; the client has to find out, and to register anew.
-
-    Attributes:
-        session: The session.
-        serial: The command's number in it; 0 for `Close`.
-    """
-
-    session: int
-    serial: int
-
-
-@attrs.frozen
-class SerialStale:
-    """A command whose answer the client has said to have: a copy that was on its way for long.
-
-    Attributes:
-        session: The session.
-        serial: The command's number in it.
-    """
-
-    session: int
-    serial: int
-
-
-@attrs.frozen
-class SerialAhead:
-    """A command too far ahead of those that are unanswered; it may be proposed again later.
-
-    Attributes:
-        session: The session.
-        serial: The command's number in it.
-    """
-
-    session: int
-    serial: int
-
-
-@attrs.frozen
-class RequestMalformed:
-    """Not a request of this version; it changed nothing.
-
-    Attributes:
-        reason: What was found.
-    """
-
-    reason: str
-
-
-Outcome: TypeAlias = (
-    SessionRegistered
-    | SessionClosed
-    | Execute
-    | Duplicate
-    | SessionExpired
-    | SerialStale
-    | SerialAhead
-    | RequestMalformed
-)
 
 
 class _Record:
@@ -177,7 +57,7 @@ class Sessions:
         outstanding_max: How far a serial may be ahead of the lowest one unanswered.
         retained_bytes_max: Bytes of answers that are kept; more makes sessions expire.
 
-    >>> from raft.session import encode_request
+    >>> from raft.sessions.requests import encode_request
     >>> sessions = Sessions()
     >>> sessions.apply(5, encode_request(Register()))
     SessionRegistered(session=5, expired=())

@@ -10,18 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft.session import Close, Command, Register, Request, Session, SessionFull, encode_request
 from raft.sessions import (
+    Close,
+    Command,
     Duplicate,
     Execute,
     Outcome,
+    Register,
+    Request,
     RequestMalformed,
     SerialAhead,
     SerialStale,
+    Session,
     SessionClosed,
     SessionExpired,
+    SessionFull,
     SessionRegistered,
     Sessions,
+    encode_request,
 )
 
 

@@ -11,15 +11,16 @@ import pytest
 from raft.entries import NO_ENTRIES, Entries, Entry, EntryKind
 from raft.membership.configuration import Configuration
 from raft.outputs import Persist
-from raft.simulated_disk import SimulatedDisk, WalDriver
-from raft.storage_checks import (
+from raft.stored import HardState, Snapshot, Stored
+from raft.testing.simulated_disk import SimulatedDisk
+from raft.testing.storage_checks import (
     STORAGE_CHECKS,
     Open,
     PersistModel,
     check_crashes,
     essence,
 )
-from raft.stored import HardState, Snapshot, Stored
+from raft.testing.wal_driver import WalDriver
 
 LOG = bytes(16)
 

@@ -1,27 +1,7 @@
 """Writing the write-ahead log: bytes for the driver to append, and when what may be deleted.
 
-Owns the sequence of records and segments. Does no I/O: the driver owns files, syncs and names.
-The format is `raft.wal_records`, the way back `raft.wal_recovery`.
-
-Rules for the driver. Each is what makes recovery right after a crash at any moment:
-
-1. A segment is a new file, named by its number, that begins with what `begin_segment` returned.
-   Sync the segment before, which ends in a mark, then the new file and its directory; report
-   that with `synced`. The writer refuses to go on before.
-2. Append what `append` and `mark` return, in that order, to the latest segment only.
-3. Report `synced(number)`, and `persisted(seq)` to the machine, only after a sync of every file
-   that holds records up to it. Any number of records may share one sync.
-4. A snapshot's data is a file of its own: synced, and its directory, before the `Persist` that
-   has it is appended. Keep it until a later snapshot's record is durable.
-5. After each sync append `mark()`, without syncing that. It is what lets recovery tell a damaged
-   last record from a torn one.
-6. Start from `Recovery`, fed with all segments there are, in order. Sync every file that was read
-   before the machine is made: what only the operating system remembered is acted on now. Then
-   begin a new segment; never append to an old one, nor cut or repair it.
-7. Delete only the segments that `release` returned, oldest first, and sync the directory after
-   each: if the oldest came back without the next, there would be a gap.
-8. Stop at the first error of a write or a sync. A sync that failed may have dropped what it was
-   to write: it must not be tried again, only recovered from.
+Owns the sequence of records and segments. Does no I/O: the driver owns files, syncs and names,
+by the rules that `raft.wal` states. The way back is `raft.wal.recovery`.
 """
 
 from __future__ import annotations
@@ -32,7 +12,7 @@ from typing import Final
 from raft.entries import Entries
 from raft.outputs import Persist
 from raft.stored import HardState
-from raft.wal_records import (
+from raft.wal.records import (
     BODY_BYTES_MAX,
     LOG_ID_BYTES,
     PREAMBLE_BYTES,
@@ -45,7 +25,7 @@ from raft.wal_records import (
     segment_seed,
     split_entries,
 )
-from raft.wal_recovery import Recovered
+from raft.wal.recovered import Recovered
 
 SEGMENT_BYTES: Final = 64 * 2**20
 """Size at which a segment is full unless told otherwise, as in etcd."""

@@ -1,7 +1,7 @@
 """The bytes of the write-ahead log: preamble of a segment, records, and what they say.
 
-Owns the format. Knows nothing of segments' lives (`raft.wal`) nor of recovery
-(`raft.wal_recovery`).
+Owns the format. Knows nothing of segments' lives (`raft.wal.writer`) nor of recovery
+(`raft.wal.recovery`).
 
 A segment is a file: a preamble, a record that repeats the state so far, then one record for each
 `Persist`. Every record tells, besides its own number, up to which number all were durable when

@@ -13,7 +13,7 @@ from raft.entries import Entries
 from raft.membership.configuration import Configuration
 from raft.packing import pack_entries
 from raft.stored import HardState, Snapshot
-from raft.wal_records import (
+from raft.wal.records import (
     HEADER_BYTES,
     PREAMBLE_BYTES,
     RECORD_MAGIC,

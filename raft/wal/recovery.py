@@ -1,7 +1,8 @@
 """Reading the write-ahead log back: from the bytes of its segments to what was stored.
 
-Owns the push parser of segments, the decision between a torn tail and corruption, and the replay
-of records. Knows nothing of files: the driver feeds it their contents, segment by segment.
+Owns the push parser of segments, and the decision between a torn tail and corruption. Knows
+nothing of files: the driver feeds it their contents, segment by segment; nor of what the records
+add up to (`raft.wal.replay`).
 
 A record that can't be read is a hole. Nothing behind a hole is replayed. What is behind it is
 only searched for a proof that the hole was durable once: then it is corruption, an error, and the
@@ -11,15 +12,11 @@ such a proof it is what a crash left of the last writes, which nobody was told o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
-from attrs import field, frozen
-
-from raft.entries import NO_ENTRIES, Entries, Mark, TermRun, slice_marks, slice_runs
 from raft.errors import RaftError
-from raft.stored import HardState, Snapshot, SnapshotData, Stored
-from raft.wal_records import (
+from raft.stored import HardState
+from raft.wal.records import (
     FORMAT_VERSION,
     HEADER_BYTES,
     PREAMBLE_BYTES,
@@ -27,7 +24,6 @@ from raft.wal_records import (
     Body,
     Header,
     RecordKind,
-    SnapshotMarker,
     decode_body,
     decode_header,
     decode_preamble,
@@ -35,6 +31,8 @@ from raft.wal_records import (
     is_body,
     segment_seed,
 )
+from raft.wal.recovered import Recovered, TornTail
+from raft.wal.replay import Replay
 
 FIRST_SEGMENT_BYTES: Final = PREAMBLE_BYTES + HEADER_BYTES + len(encode_body(Body(HardState())))
 """What the first segment of a new log begins with; no more is there until that is durable."""
@@ -72,176 +70,6 @@ class WalForeign(RaftError):
         self.reason = reason
 
 
-class SnapshotMissing(RaftError):
-    """The data of the snapshot that the log tells of is not there, or is not what was written.
-
-    Attributes:
-        marker: What it should be.
-    """
-
-    def __init__(self, marker: SnapshotMarker) -> None:
-        super().__init__(f"no snapshot of {marker.size} bytes as of index {marker.index}")
-        self.marker = marker
-
-
-@frozen
-class TornTail:
-    """Where the log ends before its bytes do: what a crash left of the last writes.
-
-    Attributes:
-        segment: Where.
-        position: Byte in it at which the first unreadable record begins.
-    """
-
-    segment: int
-    position: int
-
-
-@frozen
-class Recovered:
-    """What a log says: all that was durable, and perhaps more that was written.
-
-    Attributes:
-        hard_state: Term, vote, commit index.
-        snapshot: The last snapshot, without its data, or None.
-        entries: The log.
-        torn: Where it was cut, or None.
-        log_id: The random id of the log, or None if there is none yet.
-        last_number: Number of the last record.
-        segments: For each segment, in order, the largest index of an entry in it, or 0.
-    """
-
-    hard_state: HardState
-    snapshot: SnapshotMarker | None
-    entries: Entries
-    torn: TornTail | None
-    log_id: bytes | None
-    last_number: int
-    segments: Mapping[int, int] = field(factory=dict)
-
-    def stored(
-        self, data: SnapshotData | None = None, *, applied: int = 0, trailing: int = 1024
-    ) -> Stored:
-        """Return what a server starts from.
-
-        Args:
-            data: That of the snapshot; None only if there is no snapshot.
-            applied: Index up to which the application's own state is durable, if it is; at
-                least the snapshot's index counts.
-            trailing: Entries that are kept behind the snapshot, for slow followers.
-
-        Raises:
-            SnapshotMissing: `data` is not what the log tells of.
-        """
-        marker = self.snapshot
-        if marker is None:
-            return Stored(hard_state=self.hard_state, entries=self.entries, applied=applied)
-        if data is None or not marker.matches(data):
-            raise SnapshotMissing(marker)
-        entries = self.entries
-        first = max(entries.first_index, marker.index + 1 - trailing)
-        if first > entries.first_index:
-            last = entries.last_index
-            entries = entries.between(first, last) if first <= last else NO_ENTRIES
-        return Stored(
-            hard_state=self.hard_state,
-            snapshot=Snapshot(
-                marker.index,
-                marker.term,
-                marker.configuration,
-                marker.configuration_index,
-                data,
-            ),
-            entries=entries,
-            applied=max(applied, marker.index),
-        )
-
-
-class _Replay:
-    """The state that records add up to."""
-
-    __slots__ = ("_first", "_marks", "_payloads", "_runs", "hard_state", "snapshot")
-
-    def __init__(self) -> None:
-        self.hard_state = HardState()
-        self.snapshot: SnapshotMarker | None = None
-        self._first = 1
-        self._runs: list[TermRun] = []
-        self._payloads: list[bytes] = []
-        self._marks: list[Mark] = []
-
-    def apply(self, body: Body) -> None:
-        """Make a record take effect.
-
-        Raises:
-            ValueError: Its entries leave a gap.
-        """
-        self.hard_state = body.hard_state
-        if body.truncate_from:
-            self._truncate(body.truncate_from)
-        if body.snapshot is not None:
-            self._install(body.snapshot)
-        if body.entries:
-            self._append(body.entries)
-
-    def entries(self) -> Entries:
-        """Return the log.
-
-        Raises:
-            ValueError: It begins too late for the snapshot.
-        """
-        if self._first > self._behind + 1:
-            raise ValueError(f"nothing tells of the entries before {self._first}")
-        if not self._payloads:
-            return NO_ENTRIES
-        return Entries(self._first, tuple(self._runs), tuple(self._payloads), tuple(self._marks))
-
-    def begin_at(self, index: int) -> None:
-        """Begin with a log that went up to `index` - 1, of which nothing is known."""
-        self._first = index
-
-    @property
-    def _behind(self) -> int:
-        """Index of the snapshot."""
-        return 0 if self.snapshot is None else self.snapshot.index
-
-    def _install(self, snapshot: SnapshotMarker) -> None:
-        """Take over a snapshot; entries that contradict it, or end before it, are void."""
-        self.snapshot = snapshot
-        index, last = snapshot.index, self._first + len(self._payloads) - 1
-        if index >= self._first and (
-            index > last or slice_runs(self._runs, index, index)[0][1] != snapshot.term
-        ):
-            self._truncate(self._first)
-
-    def _truncate(self, index: int) -> None:
-        """Remove entries from an index on."""
-        if index >= self._first + len(self._payloads):
-            return
-        index = max(index, self._first)
-        self._runs[:] = slice_runs(self._runs, self._first, index - 1)
-        self._marks[:] = slice_marks(self._marks, self._first, index - 1)
-        del self._payloads[index - self._first :]
-
-    def _append(self, entries: Entries) -> None:
-        """Replace everything from the first index of entries on."""
-        follows = self._first + len(self._payloads)
-        if not self._payloads:
-            follows = max(follows, self._behind + 1)
-        if entries.first_index > follows:
-            raise ValueError(f"entry {entries.first_index} does not follow")
-        self._truncate(entries.first_index)
-        if not self._payloads:
-            # The first that are known, or they replace some of a segment that was deleted.
-            self._first = entries.first_index
-        runs = entries.runs
-        if self._runs and self._runs[-1][1] == runs[0][1]:
-            runs = runs[1:]
-        self._runs += runs
-        self._payloads += entries.payloads
-        self._marks += entries.marks
-
-
 class Recovery:
     """Reads a log: for each segment in ascending order `begin` and `feed`, then `finish`.
 
@@ -252,7 +80,7 @@ class Recovery:
     """
 
     def __init__(self) -> None:
-        self._replay = _Replay()
+        self._replay = Replay()
         self._log_id: bytes | None = None
         self._segment = 0
         # For each segment that was begun, the largest index of an entry in it.
