@@ -53,6 +53,7 @@ from serfevents.errors import (
     UnknownQuery,
     UnsupportedVersion,
 )
+from serfevents.expressions.tag_expressions import TagExpression, compile_expression
 from serfevents.members import Member, Status, is_valid_name
 from serfevents.outputs import (
     Broadcast,
@@ -89,7 +90,6 @@ from serfevents.queries import default_query_timeout
 from serfevents.records import Address, Recovered
 from serfevents.serfevents import SerfEvents
 from serfevents.stats import Stats
-from serfevents.tag_expressions import TagExpression, compile_expression
 from serfevents.tags import decode_tags, encode_tags
 
 __all__ = [

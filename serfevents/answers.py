@@ -15,7 +15,16 @@ from typing import Final
 
 from attrs import evolve
 
-from serfevents.codec import (
+from serfevents.core import Core, Source
+from serfevents.errors import DecodeError, InvalidExpression, PayloadTooLarge, UnknownQuery
+from serfevents.filters import compile_filters
+from serfevents.members import ALIVE, NAME_SIZE_MAX
+from serfevents.outputs import Kind, QueryReceived
+from serfevents.queries import INTERNAL_PREFIX, Queries
+from serfevents.records import Address
+from serfevents.roster import Entry, Roster
+from serfevents.stats import count_name
+from serfevents.wire.codec import (
     MEMO_SIZE_MAX,
     decode_query,
     decode_query_response,
@@ -23,11 +32,7 @@ from serfevents.codec import (
     encode_query_response,
     encode_relay,
 )
-from serfevents.core import Core, Source
-from serfevents.errors import DecodeError, InvalidExpression, PayloadTooLarge, UnknownQuery
-from serfevents.filters import compile_filters
-from serfevents.members import ALIVE, NAME_SIZE_MAX
-from serfevents.messages import (
+from serfevents.wire.messages import (
     FLAG_ACK,
     FLAG_NO_BROADCAST,
     MessageType,
@@ -35,11 +40,6 @@ from serfevents.messages import (
     QueryResponse,
     Relay,
 )
-from serfevents.outputs import Kind, QueryReceived
-from serfevents.queries import INTERNAL_PREFIX, Queries
-from serfevents.records import Address
-from serfevents.roster import Entry, Roster
-from serfevents.stats import count_name
 
 _QUERY: Final = Kind.QUERY
 

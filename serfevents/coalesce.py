@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 
 from serfevents.core import Core
 from serfevents.members import Member
-from serfevents.messages import UserEvent
 from serfevents.outputs import Change, MembersChanged
 from serfevents.timers import Timer
+from serfevents.wire.messages import UserEvent
 
 
 class Window:

@@ -15,18 +15,18 @@ from collections.abc import Callable
 from typing import Final
 
 from serfevents.answers import Answers
-from serfevents.codec import (
-    conflict_response_of,
-    decode_conflict_response,
-    encode_conflict_response,
-)
 from serfevents.core import Core
 from serfevents.errors import DecodeError, PayloadTooLarge, QueueFull
-from serfevents.messages import Query
 from serfevents.outputs import NameConflictDecided, NameConflictSeen, QueryFinished
 from serfevents.queries import INTERNAL_PREFIX, QUERY_VERSION, Collector, Queries
 from serfevents.records import Address
 from serfevents.roster import Roster
+from serfevents.wire.codec import (
+    conflict_response_of,
+    decode_conflict_response,
+    encode_conflict_response,
+)
+from serfevents.wire.messages import Query
 
 CONFLICT: Final = "conflict"
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from serfevents.codec import decode_filter, encode_filter
 from serfevents.errors import DecodeError, InvalidExpression
-from serfevents.expression_program import SIZE_MAX
-from serfevents.messages import NodeFilter, TagFilter
-from serfevents.tag_expressions import compile_expression
+from serfevents.expressions.program import SIZE_MAX
+from serfevents.expressions.tag_expressions import compile_expression
+from serfevents.wire.codec import decode_filter, encode_filter
+from serfevents.wire.messages import NodeFilter, TagFilter
 
 #: Larger filters are compiled each time.
 MEMO_SIZE_MAX: Final = 4096

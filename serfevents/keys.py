@@ -13,20 +13,20 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from serfevents.answers import Answers
-from serfevents.codec import (
+from serfevents.core import Core
+from serfevents.errors import DecodeError
+from serfevents.keytext import encode_key
+from serfevents.outputs import ChangeKeyring, KeyChange, KeysAnswered, QueryFinished
+from serfevents.queries import INTERNAL_PREFIX, Collector, Queries
+from serfevents.roster import Roster
+from serfevents.stats import count_name
+from serfevents.wire.codec import (
     decode_key_request,
     decode_key_response,
     encode_key_request,
     encode_key_response,
 )
-from serfevents.core import Core
-from serfevents.errors import DecodeError
-from serfevents.keytext import encode_key
-from serfevents.messages import KeyRequest, KeyResponse, Query
-from serfevents.outputs import ChangeKeyring, KeyChange, KeysAnswered, QueryFinished
-from serfevents.queries import INTERNAL_PREFIX, Collector, Queries
-from serfevents.roster import Roster
-from serfevents.stats import count_name
+from serfevents.wire.messages import KeyRequest, KeyResponse, Query
 
 #: The query that asks for all keys; the others are named for the change that they ask for.
 LIST_KEYS: Final = "list-keys"

@@ -25,15 +25,15 @@ from typing import Final
 from attrs import frozen
 
 from serfevents.coalesce import MemberChanges, Window
-from serfevents.codec import decode_join, decode_leave, encode_join, encode_leave
 from serfevents.core import Core, Source
 from serfevents.errors import DecodeError
 from serfevents.lamport import LTIME_MAX
 from serfevents.members import ALIVE, FAILED, LEAVING, LEFT, NAME_SIZE_MAX, Member
-from serfevents.messages import JoinIntent, LeaveIntent, PushPull
 from serfevents.outputs import Change, Kind, MembersChanged, Reconnect
 from serfevents.records import Address, Alive, NotAlive
 from serfevents.roster import Entry, Roster, is_active
+from serfevents.wire.codec import decode_join, decode_leave, encode_join, encode_leave
+from serfevents.wire.messages import JoinIntent, LeaveIntent, PushPull
 
 _INTENT: Final = Kind.INTENT
 

@@ -15,15 +15,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from serfevents.codec import decode_query_response, encode_query
 from serfevents.core import Core, Source
 from serfevents.errors import PayloadTooLarge, QueueFull
 from serfevents.filters import compile_filters
-from serfevents.messages import FLAG_ACK, FLAG_NO_BROADCAST, Query, QueryResponse
 from serfevents.outputs import Kind, QueryAcknowledged, QueryAnswered, QueryFinished
 from serfevents.records import Address
 from serfevents.roster import Roster, is_active
 from serfevents.timers import Timer
+from serfevents.wire.codec import decode_query_response, encode_query
+from serfevents.wire.messages import FLAG_ACK, FLAG_NO_BROADCAST, Query, QueryResponse
 
 #: The first protocol version that has queries.
 QUERY_VERSION: Final = 4

@@ -24,7 +24,6 @@ from serfevents.filters import encode_filters
 from serfevents.keys import LIST_KEYS, KeyManager, Keys
 from serfevents.members import Member
 from serfevents.membership import Membership
-from serfevents.messages import MessageType, PushPull, Query
 from serfevents.outputs import (
     KeyChange,
     Kind,
@@ -40,11 +39,12 @@ from serfevents.recent import RecentPayloads
 from serfevents.records import Address, Alive, Leave, Recovered
 from serfevents.roster import Roster, is_active
 from serfevents.rotation import KeyRotation, check_key, check_rotation
-from serfevents.states import decode_state, encode_state
 from serfevents.stats import Stats
 from serfevents.tags import encode_tags
 from serfevents.timers import Timer
 from serfevents.user_events import UserEvents
+from serfevents.wire.messages import MessageType, PushPull, Query
+from serfevents.wire.states import decode_state, encode_state
 
 _T = TypeVar("_T")
 

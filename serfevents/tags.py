@@ -16,8 +16,8 @@ from typing import Final
 import msgpack
 
 from serfevents.config import TAGS_SIZE_MAX
-from serfevents.dialect import encode_map, encode_text
 from serfevents.errors import PayloadTooLarge
+from serfevents.wire.dialect import encode_map, encode_text
 
 #: The first byte of the map's encoding; no role begins with it, as it isn't UTF-8.
 MAGIC: Final = b"\xff"

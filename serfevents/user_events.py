@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from serfevents.coalesce import NewestEvents, Window
-from serfevents.codec import decode_user_event, encode_user_event
 from serfevents.config import USER_EVENT_SIZE_MAX
 from serfevents.core import Core, Source
 from serfevents.errors import PayloadTooLarge
-from serfevents.messages import UserEvent
 from serfevents.outputs import Kind, UserEventReceived
-from serfevents.states import in_ltime_order
 from serfevents.stats import count_name
+from serfevents.wire.codec import decode_user_event, encode_user_event
+from serfevents.wire.messages import UserEvent
+from serfevents.wire.states import in_ltime_order
 
 _EVENT: Final = Kind.EVENT
 

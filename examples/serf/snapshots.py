@@ -15,9 +15,9 @@ from examples.serf.files import FileError, open_private, sync_folder
 from examples.serf.journal import Journal
 from serfevents import Recovered
 from serfevents.records import Leave, Record
-from serfevents.snapshot import FLUSH_INTERVAL, RETRY_INTERVAL, Snapshot
-from serfevents.snapshot_reader import Restored, SnapshotReader
-from serfevents.snapshot_steps import (
+from serfevents.snapshots.reader import Restored, SnapshotReader
+from serfevents.snapshots.snapshot import FLUSH_INTERVAL, RETRY_INTERVAL, Snapshot
+from serfevents.snapshots.steps import (
     REPLACEMENT_SUFFIX,
     RemoveFile,
     RenameFile,

@@ -26,12 +26,12 @@ True
 
 from __future__ import annotations
 
-from serfevents.messages import MessageType
 from serfevents.testing.cluster import Cluster, Report
 from serfevents.testing.gossip import GossipQueue
 from serfevents.testing.host import Birth, Host, make_serfevents
 from serfevents.testing.invariants import InvariantBroken, Invariants
 from serfevents.testing.network import Network
+from serfevents.wire.messages import MessageType
 
 __all__ = [
     "Birth",

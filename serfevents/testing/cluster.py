@@ -28,8 +28,8 @@ from serfevents.outputs import (
     UpdateMeta,
 )
 from serfevents.records import Address, Recovered
-from serfevents.snapshot import Snapshot
-from serfevents.snapshot_reader import SnapshotReader
+from serfevents.snapshots.reader import SnapshotReader
+from serfevents.snapshots.snapshot import Snapshot
 from serfevents.testing.host import Birth, Host, make_serfevents
 from serfevents.testing.invariants import InvariantBroken, Invariants
 from serfevents.testing.network import Network

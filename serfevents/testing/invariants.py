@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from serfevents.codec import decode_join, decode_leave
-from serfevents.messages import MessageType
 from serfevents.outputs import (
     Broadcast,
     Change,
@@ -23,6 +21,8 @@ from serfevents.outputs import (
     UserEventReceived,
 )
 from serfevents.records import Recovered
+from serfevents.wire.codec import decode_join, decode_leave
+from serfevents.wire.messages import MessageType
 
 #: Outputs that one input may cause, besides a few for each member and each event remembered.
 OUTPUTS_MAX: Final = 200

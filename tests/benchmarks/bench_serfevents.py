@@ -31,8 +31,8 @@ from serfevents import (
     UserEventReceived,
     encode_tags,
 )
-from serfevents.codec import encode_join, encode_query, encode_user_event
-from serfevents.messages import FLAG_ACK, JoinIntent, Query, UserEvent
+from serfevents.wire.codec import encode_join, encode_query, encode_user_event
+from serfevents.wire.messages import FLAG_ACK, JoinIntent, Query, UserEvent
 
 #: Events a second that one machine must take.
 TARGET = 50_000

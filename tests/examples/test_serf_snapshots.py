@@ -12,7 +12,7 @@ from examples.serf.files import FileError
 from examples.serf.journal import Journal
 from examples.serf.snapshots import SnapshotFile
 from serfevents.records import Alive, Clock, EventClock, Leave, NotAlive
-from serfevents.snapshot import SIZE_MIN
+from serfevents.snapshots.snapshot import SIZE_MIN
 
 ADDRESS = ("10.0.0.1", 7946)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from serfevents.unicode_tables import CATEGORIES, CODE_POINTS, SCRIPTS, SURROGATES
+from serfevents.expressions.unicode_tables import CATEGORIES, CODE_POINTS, SCRIPTS, SURROGATES
 
 LINE = 88
 

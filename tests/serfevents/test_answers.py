@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from serfevents import PayloadRejected, PayloadTooLarge, QueryReceived, UnknownQuery
 from serfevents.answers import QueryBuffer
-from serfevents.codec import encode_relay
 from serfevents.filters import encode_filters
-from serfevents.messages import Query, Relay
+from serfevents.wire.codec import encode_relay
+from serfevents.wire.messages import Query, Relay
 from tests.serfevents.vocabulary import (
     OLD_VERSIONS,
     Sent,

@@ -8,10 +8,10 @@ import tracemalloc
 import pytest
 
 from serfevents import InvalidExpression, KeysAnswered, PayloadRejected
-from serfevents.codec import encode_filter, encode_key_response
 from serfevents.filters import INSTRUCTIONS_MAX, encode_filters
 from serfevents.keys import KEYS_MAX
-from serfevents.messages import KeyResponse, PushPull, TagFilter
+from serfevents.wire.codec import encode_filter, encode_key_response
+from serfevents.wire.messages import KeyResponse, PushPull, TagFilter
 from tests.serfevents.vocabulary import (
     Sent,
     Told,

@@ -12,8 +12,8 @@ from serfevents import (
     SerfEvents,
     UserEventReceived,
 )
-from serfevents.codec import decode_conflict_response, encode_conflict_response
-from serfevents.messages import ConflictResponse, Query
+from serfevents.wire.codec import decode_conflict_response, encode_conflict_response
+from serfevents.wire.messages import ConflictResponse, Query
 from tests.serfevents.vocabulary import (
     VERSIONS,
     Sent,

@@ -12,21 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serfevents import Config, Rotation, SerfEvents, SerfEventsError, Stage
-from serfevents.codec import (
+from serfevents.filters import encode_filters
+from serfevents.records import Alive, Recovered
+from serfevents.wire.codec import (
     encode_conflict_response,
     encode_key_request,
     encode_key_response,
 )
-from serfevents.filters import encode_filters
-from serfevents.messages import (
+from serfevents.wire.messages import (
     ConflictResponse,
     KeyRequest,
     KeyResponse,
     PushPull,
     Relay,
 )
-from serfevents.records import Alive, Recovered
-from serfevents.states import encode_state
+from serfevents.wire.states import encode_state
 from tests.contract import Battery, Call, Step, assert_same_under_hash_seeds, call
 from tests.serfevents.vocabulary import (
     VERSIONS,

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import pytest
 
 from serfevents import ChangeKeyring, KeyChange, KeysAnswered, SerfEvents
-from serfevents.codec import (
+from serfevents.keys import EMPTY_KEYRING, NO_KEYRING
+from serfevents.keytext import encode_key
+from serfevents.wire.codec import (
     decode_key_request,
     decode_key_response,
     encode_key_request,
     encode_key_response,
 )
-from serfevents.keys import EMPTY_KEYRING, NO_KEYRING
-from serfevents.keytext import encode_key
-from serfevents.messages import KeyRequest, KeyResponse, Query
+from serfevents.wire.messages import KeyRequest, KeyResponse, Query
 from tests.serfevents.vocabulary import (
     Sent,
     Told,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from serfevents import Change, Config, MembersChanged, PayloadRejected, QueueFull, Reconnect, Status
-from serfevents.messages import JoinIntent, PushPull
 from serfevents.outputs import Broadcast
+from serfevents.wire.messages import JoinIntent, PushPull
 from tests.serfevents.vocabulary import (
     OLD_VERSIONS,
     VERSIONS,

@@ -17,7 +17,7 @@ from serfevents import (
     Status,
     UserEventReceived,
 )
-from serfevents.messages import LeaveIntent
+from serfevents.wire.messages import LeaveIntent
 from tests.serfevents.vocabulary import (
     Message,
     address,

@@ -16,8 +16,8 @@ from serfevents import (
     UnsupportedVersion,
     default_query_timeout,
 )
-from serfevents.codec import decode_filter
-from serfevents.messages import NodeFilter, Query, TagFilter
+from serfevents.wire.codec import decode_filter
+from serfevents.wire.messages import NodeFilter, Query, TagFilter
 from tests.serfevents.vocabulary import (
     OLD_VERSIONS,
     Sent,

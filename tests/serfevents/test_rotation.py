@@ -18,10 +18,10 @@ from serfevents import (
     SerfEvents,
     Stage,
 )
-from serfevents.codec import encode_key_response
 from serfevents.keytext import encode_key
-from serfevents.messages import KeyResponse
 from serfevents.rotation import check_rotation
+from serfevents.wire.codec import encode_key_response
+from serfevents.wire.messages import KeyResponse
 from tests.serfevents.vocabulary import Told, address, answer, drain, hears, joins, machine, only
 
 OLD, OLDER, NEW = (bytes([number]) * 16 for number in (1, 2, 3))

@@ -25,9 +25,9 @@ from serfevents import (
     encode_tags,
 )
 from serfevents.filters import encode_filters
-from serfevents.messages import PushPull
 from serfevents.outputs import Broadcast
 from serfevents.records import Alive, Clock, EventClock, Leave, NotAlive, QueryClock, Record
+from serfevents.wire.messages import PushPull
 from tests.serfevents.vocabulary import (
     VERSIONS,
     Told,

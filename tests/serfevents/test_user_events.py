@@ -14,8 +14,8 @@ from serfevents import (
     QueueFull,
     UserEventReceived,
 )
-from serfevents.messages import PushPull, UserEvent
 from serfevents.user_events import DUPLICATE, FULL, NEW, TOO_OLD, EventBuffer
+from serfevents.wire.messages import PushPull, UserEvent
 from tests.serfevents.vocabulary import (
     Told,
     address,

@@ -30,7 +30,7 @@ from serfevents import (
     Status,
     encode_tags,
 )
-from serfevents.codec import (
+from serfevents.wire.codec import (
     decode_join,
     decode_leave,
     decode_query,
@@ -44,7 +44,7 @@ from serfevents.codec import (
     encode_relay,
     encode_user_event,
 )
-from serfevents.messages import (
+from serfevents.wire.messages import (
     JoinIntent,
     LeaveIntent,
     MessageType,
@@ -54,7 +54,7 @@ from serfevents.messages import (
     Relay,
     UserEvent,
 )
-from serfevents.states import decode_state, encode_state
+from serfevents.wire.states import decode_state, encode_state
 
 #: Of a member that passes answers on, and of one that is too old for it.
 VERSIONS = bytes([1, 5, 2, 2, 5, 5])

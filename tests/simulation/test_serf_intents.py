@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 
 from serfevents import Change, Config, Left, MembersChanged
-from serfevents.codec import encode_join, encode_leave
-from serfevents.messages import JoinIntent, LeaveIntent
 from serfevents.testing import Cluster, MessageType, Report
+from serfevents.wire.codec import encode_join, encode_leave
+from serfevents.wire.messages import JoinIntent, LeaveIntent
 
 pytestmark = pytest.mark.simulation
 

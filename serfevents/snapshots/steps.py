@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from serfevents.snapshot_reader import Restored
+from serfevents.snapshots.reader import Restored
 
 # What Serf appends to the file's name for its replacement.
 REPLACEMENT_SUFFIX: Final = ".compact"

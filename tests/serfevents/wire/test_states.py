@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serfevents import DecodeError
-from serfevents.messages import PushPull, UserEvent
-from serfevents.states import FIELDS_MAX, SLOTS_MAX, decode_state, encode_state, in_ltime_order
+from serfevents.wire.messages import PushPull, UserEvent
+from serfevents.wire.states import FIELDS_MAX, SLOTS_MAX, decode_state, encode_state, in_ltime_order
 from tests.serfevents.vocabulary import event
 
 

@@ -9,9 +9,9 @@ from typing import assert_never
 import pytest
 
 from serfevents.records import Alive, Clock, EventClock, Record, Recovered
-from serfevents.snapshot import Snapshot
-from serfevents.snapshot_reader import Restored, SnapshotReader
-from serfevents.snapshot_steps import (
+from serfevents.snapshots.reader import Restored, SnapshotReader
+from serfevents.snapshots.snapshot import Snapshot
+from serfevents.snapshots.steps import (
     REPLACEMENT_SUFFIX,
     RemoveFile,
     RenameFile,

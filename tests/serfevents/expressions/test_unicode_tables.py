@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from serfevents.unicode_tables import (
+from serfevents.expressions.unicode_tables import (
     CATEGORIES,
     CODE_POINTS,
     SCRIPTS,

@@ -17,8 +17,8 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from serfevents.character_sets import CharacterSet
 from serfevents.errors import InvalidExpression
+from serfevents.expressions.character_sets import CharacterSet
 
 # RE2's and Go's own limits: copies that nested counted repeats may ask for, and nesting.
 COPIES_MAX: Final = 1000

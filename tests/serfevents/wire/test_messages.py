@@ -1,8 +1,8 @@
 """Messages: numbers and fields as Serf has them."""
 
-from serfevents.messages import FLAG_ACK, FLAG_NO_BROADCAST, FilterType, MessageType, QueryFlag
 from serfevents.records import Recovered
-from tests.serfevents.test_wire import SERF
+from serfevents.wire.messages import FLAG_ACK, FLAG_NO_BROADCAST, FilterType, MessageType, QueryFlag
+from tests.serfevents.wire.test_vectors import SERF
 
 
 def test_types_have_serfs_numbers() -> None:

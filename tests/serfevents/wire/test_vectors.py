@@ -24,7 +24,10 @@ from serfevents import (
     encode_tags,
     is_valid_name,
 )
-from serfevents.codec import (
+from serfevents.filters import matches
+from serfevents.lamport import LamportClock
+from serfevents.members import pack_ip
+from serfevents.wire.codec import (
     decode_conflict_response,
     decode_filter,
     decode_join,
@@ -47,10 +50,7 @@ from serfevents.codec import (
     encode_user_event,
     nanoseconds,
 )
-from serfevents.filters import matches
-from serfevents.lamport import LamportClock
-from serfevents.members import pack_ip
-from serfevents.messages import (
+from serfevents.wire.messages import (
     ConflictResponse,
     JoinIntent,
     KeyRequest,
@@ -64,9 +64,9 @@ from serfevents.messages import (
     TagFilter,
     UserEvent,
 )
-from serfevents.states import decode_state, encode_state
+from serfevents.wire.states import decode_state, encode_state
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SERF = json.loads((HERE / "vectors" / "serf.json").read_text(encoding="utf-8"))
 CAPTURE = json.loads(
     (HERE.parent / "interop" / "vectors" / "capture.json").read_text(encoding="utf-8")

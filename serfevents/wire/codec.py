@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from serfevents.dialect import (
+from serfevents.errors import DecodeError
+from serfevents.members import Member, pack_ip, unpack_ip
+from serfevents.records import Address
+from serfevents.wire.dialect import (
     INT_MAX,
     U8_MAX,
     U16_MAX,
@@ -41,9 +44,7 @@ from serfevents.dialect import (
     to_bytes,
     to_text,
 )
-from serfevents.errors import DecodeError
-from serfevents.members import Member, pack_ip, unpack_ip
-from serfevents.messages import (
+from serfevents.wire.messages import (
     ConflictResponse,
     Filter,
     FilterType,
@@ -59,7 +60,6 @@ from serfevents.messages import (
     TagFilter,
     UserEvent,
 )
-from serfevents.records import Address
 
 #: Most filters of one query.
 FILTERS_MAX: Final = 128

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serfevents.records import Alive, Recovered
-from serfevents.snapshot_lines import LINE_MAX
-from serfevents.snapshot_reader import (
+from serfevents.snapshots.lines import LINE_MAX
+from serfevents.snapshots.reader import (
     DAMAGES_MAX,
     EXCERPT_MAX,
     MEMBERS_MAX,
@@ -21,7 +21,7 @@ from serfevents.snapshot_reader import (
     SnapshotReader,
 )
 
-VECTORS = Path(__file__).parent / "vectors" / "snapshots.json"
+VECTORS = Path(__file__).parents[1] / "vectors" / "snapshots.json"
 
 # What a serf agent of Debian (0.9.4) wrote: it started, a second member came, an event and a query
 # were sent, and the second one left; then the second one's own file.
@@ -198,7 +198,7 @@ def test_a_line_without_end_costs_no_more_than_a_line() -> None:
 
 
 def test_members_beyond_their_limit_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serfevents.snapshot_reader.MEMBERS_MAX", 2)
+    monkeypatch.setattr("serfevents.snapshots.reader.MEMBERS_MAX", 2)
 
     restored = read(FIRST_AGENT[:54] + b"alive: three 127.0.0.1:3\nalive: two 127.0.0.1:28102\n")
 

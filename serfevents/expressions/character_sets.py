@@ -15,7 +15,14 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from serfevents.unicode_tables import CATEGORIES, CODE_POINTS, SCRIPTS, category, orbit, script
+from serfevents.expressions.unicode_tables import (
+    CATEGORIES,
+    CODE_POINTS,
+    SCRIPTS,
+    category,
+    orbit,
+    script,
+)
 
 # First and last code point, both included.
 Range: TypeAlias = tuple[int, int]

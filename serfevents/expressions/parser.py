@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from enum import IntFlag
 from typing import Final
 
-from serfevents.character_sets import (
+from serfevents.errors import InvalidExpression
+from serfevents.expressions.character_sets import (
     PERL_CLASSES,
     POSIX_CLASSES,
     CharacterSet,
@@ -24,8 +25,7 @@ from serfevents.character_sets import (
     Range,
     unicode_class,
 )
-from serfevents.errors import InvalidExpression
-from serfevents.expression_program import (
+from serfevents.expressions.program import (
     COPIES_MAX,
     SIZE_MAX,
     Assertion,
@@ -35,7 +35,7 @@ from serfevents.expression_program import (
     concatenated,
     repeated,
 )
-from serfevents.unicode_tables import CODE_POINTS
+from serfevents.expressions.unicode_tables import CODE_POINTS
 
 # Each of these patterns is anchored and has no choice to come back to: linear in what it reads.
 _COUNT: Final = re.compile(r"\{(0|[1-9][0-9]*)(,(0|[1-9][0-9]*)?)?\}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from serfevents.character_sets import (
+from serfevents.expressions.character_sets import (
     EVERYTHING,
     PERL_CLASSES,
     POSIX_CLASSES,

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serfevents.dialect import (
+from serfevents.errors import DecodeError
+from serfevents.wire.dialect import (
     ELEMENTS_MAX,
     INT_MAX,
     MESSAGE_SIZE_MAX,
@@ -28,7 +29,6 @@ from serfevents.dialect import (
     take_text,
     take_uint,
 )
-from serfevents.errors import DecodeError
 
 
 @given(st.integers(0, 2**64 - 1))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from serfevents.character_sets import CharacterSet
 from serfevents.errors import InvalidExpression
-from serfevents.expression_program import (
+from serfevents.expressions.character_sets import CharacterSet
+from serfevents.expressions.program import (
     COPIES_MAX,
     HEIGHT_MAX,
     SIZE_MAX,

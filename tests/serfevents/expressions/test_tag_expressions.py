@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import serfevents.tag_expressions
+import serfevents.expressions.tag_expressions
 from serfevents.errors import InvalidExpression
-from serfevents.expression_program import SIZE_MAX
-from serfevents.tag_expressions import REMEMBERED_MAX, TagExpression, compile_expression
+from serfevents.expressions.program import SIZE_MAX
+from serfevents.expressions.tag_expressions import REMEMBERED_MAX, TagExpression, compile_expression
 
-VECTORS = Path(__file__).parent / "vectors" / "expressions.json"
+VECTORS = Path(__file__).parents[1] / "vectors" / "expressions.json"
 
 
 def matching_vectors() -> list[dict[str, Any]]:
@@ -157,7 +157,7 @@ def test_moves_that_were_made_are_not_made_again(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_an_expression_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serfevents.tag_expressions, "REMEMBERED_MAX", 500)
+    monkeypatch.setattr(serfevents.expressions.tag_expressions, "REMEMBERED_MAX", 500)
     expression = compile_expression("[ab]*a[ab]{12}c")
     # Every word of twelve letters is a state of its own.
     words = [f"{number:012b}".translate({48: "a", 49: "b"}) for number in range(256)]
@@ -176,7 +176,7 @@ def test_what_an_expression_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch
 
 
 def test_forgetting_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serfevents.tag_expressions, "REMEMBERED_MAX", 3)
+    monkeypatch.setattr(serfevents.expressions.tag_expressions, "REMEMBERED_MAX", 3)
 
     for case in matching_vectors():
         expression = compile_expression(case["expression"])

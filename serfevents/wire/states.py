@@ -18,15 +18,15 @@ from typing import Any, Final
 
 import msgpack
 
-from serfevents.dialect import (
+from serfevents.errors import DecodeError
+from serfevents.wire.dialect import (
     encode_array,
     encode_bytes,
     encode_map,
     encode_text,
     encode_uint,
 )
-from serfevents.errors import DecodeError
-from serfevents.messages import MessageType, PushPull, UserEvent
+from serfevents.wire.messages import MessageType, PushPull, UserEvent
 
 _PUSH_PULL: Final = bytes([MessageType.PUSH_PULL])
 _NIL: Final = 0xC0

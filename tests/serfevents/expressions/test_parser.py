@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serfevents.errors import InvalidExpression
-from serfevents.expression_parser import parse_expression
-from serfevents.expression_program import HEIGHT_MAX, SIZE_MAX
+from serfevents.expressions.parser import parse_expression
+from serfevents.expressions.program import HEIGHT_MAX, SIZE_MAX
 
-VECTORS = Path(__file__).parent / "vectors" / "expressions.json"
+VECTORS = Path(__file__).parents[1] / "vectors" / "expressions.json"
 
 # Go's words for a refusal, and ours. A bad name of a group and a bad group are one to us.
 REASONS = {

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serfevents import DecodeError
-from serfevents.codec import (
+from serfevents.wire.codec import (
     FILTERS_MAX,
     MEMO_SIZE_MAX,
     decode_conflict_response,
@@ -22,7 +22,7 @@ from serfevents.codec import (
     encode_relay,
     nanoseconds,
 )
-from serfevents.messages import (
+from serfevents.wire.messages import (
     ConflictResponse,
     JoinIntent,
     LeaveIntent,

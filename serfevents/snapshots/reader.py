@@ -30,7 +30,7 @@ from serfevents.records import (
     Record,
     Recovered,
 )
-from serfevents.snapshot_lines import LINE_MAX, decode_line
+from serfevents.snapshots.lines import LINE_MAX, decode_line
 
 # Members that are taken from one file: some 30 MB. Further ones are dropped and told.
 MEMBERS_MAX: Final = 100_000

@@ -17,7 +17,7 @@ from serfevents.records import (
     QueryClock,
     Record,
 )
-from serfevents.snapshot_lines import LTIME_MAX, NAME_MAX, decode_line, encode_record
+from serfevents.snapshots.lines import LTIME_MAX, NAME_MAX, decode_line, encode_record
 
 HOME = ("127.0.0.1", 7946)
 

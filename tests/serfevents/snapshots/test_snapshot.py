@@ -21,16 +21,16 @@ from serfevents.records import (
     Record,
     Recovered,
 )
-from serfevents.snapshot import (
+from serfevents.snapshots.reader import Restored, SnapshotReader
+from serfevents.snapshots.snapshot import (
     BYTES_PER_MEMBER,
     FLUSH_INTERVAL,
     RETRY_INTERVAL,
     SIZE_MIN,
     Snapshot,
 )
-from serfevents.snapshot_reader import Restored, SnapshotReader
 
-VECTORS = Path(__file__).parent / "vectors" / "snapshots.json"
+VECTORS = Path(__file__).parents[1] / "vectors" / "snapshots.json"
 
 N1 = Alive("n1", ("127.0.0.1", 7946))
 N2 = Alive("n2", ("127.0.0.1", 7947))

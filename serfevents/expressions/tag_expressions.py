@@ -2,7 +2,7 @@
 
 Serf filters by Go's regular expressions, which are RE2's. This module owns the search: a set of
 places in a program moves on with each character, so that no expression and no text makes it go
-back. It remembers the moves that it made, within a limit. The syntax is expression_parser.py's.
+back. It remembers the moves that it made, within a limit. The syntax is parser.py's.
 
 Cost: a search takes at most O(length of the text * `SIZE_MAX`) steps, whatever the expression;
 compiling one O(its length + `SIZE_MAX`) for each level of nesting. An expression whose program
@@ -23,9 +23,9 @@ from enum import Enum
 from itertools import chain
 from typing import Final
 
-from serfevents.character_sets import CharacterSet
-from serfevents.expression_parser import parse_expression
-from serfevents.expression_program import Assertion, Instruction, Jump, Split
+from serfevents.expressions.character_sets import CharacterSet
+from serfevents.expressions.parser import parse_expression
+from serfevents.expressions.program import Assertion, Instruction, Jump, Split
 
 # Places and moves that one expression remembers before it begins to remember anew: some 350 kB. A
 # member asks about its own few tags, which takes a move for each of their characters.

@@ -1,6 +1,6 @@
 """Records as lines of Serf's snapshot file, and back.
 
-It owns the format of one line. It does not know what the lines add up to (snapshot_reader.py) nor
+It owns the format of one line. It does not know what the lines add up to (reader.py) nor
 when they are written (snapshot.py).
 
 Each line is a record: `alive: NAME ADDRESS`, `not-alive: NAME`, `clock: N`, `event-clock: N`,

@@ -35,8 +35,8 @@ from serfevents.records import (
     QueryClock,
     Record,
 )
-from serfevents.snapshot_lines import encode_record
-from serfevents.snapshot_reader import Restored
+from serfevents.snapshots.lines import encode_record
+from serfevents.snapshots.reader import Restored
 
 # Serf's own: bytes below which no file is replaced, and what a member is worth of them above.
 SIZE_MIN: Final = 128 * 1024

@@ -1,0 +1,1 @@
+"""Tag expressions: regular expressions as Go has them, at a bounded cost."""

@@ -1,0 +1,1 @@
+"""What a member remembers across a restart, in Serf's file format."""
