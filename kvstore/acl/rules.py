@@ -115,6 +115,7 @@ class Rule:
         intentions: For services: what is granted on intentions; None leaves it to `level`.
 
     Raises:
+        TypeError: A field is of another type.
         ValueError: The fields don't go together.
 
     >>> str(Rule("key", "web/", Level.READ, prefix=True))
@@ -129,6 +130,8 @@ class Rule:
 
     def __attrs_post_init__(self) -> None:
         check_text("label", self.label, LABEL_SIZE_MAX)
+        if type(self.prefix) is not bool:
+            raise TypeError(f"prefix is {type(self.prefix).__name__}, it must be bool")
         if self.resource in UNLABELLED:
             if self.label or self.prefix:
                 raise ValueError(f"{self.resource} has no labels")
@@ -231,5 +234,9 @@ class Token:
 
     def __attrs_post_init__(self) -> None:
         check_text("secret", self.secret, NAME_SIZE_MAX)
+        if type(self.management) is not bool:
+            raise TypeError(f"management is {type(self.management).__name__}, it must be bool")
+        if self.expires is not None and type(self.expires) is not int:
+            raise TypeError(f"expires is {type(self.expires).__name__}, it must be int")
         if self.expires is not None and not 0 <= self.expires < 1 << 63:
             raise ValueError(f"expires is {self.expires}, it must be from 0 to 2**63 - 1")

@@ -37,7 +37,10 @@ def noop(_state: State, _command: Noop) -> Ok:
 
 def unknown(_state: State, command: Unknown) -> Refusal:
     """Refuse what this build cannot read."""
-    return Unsupported(str(command.kind), str(command.reason))
+    for field, text in (("kind", command.kind), ("reason", command.reason)):
+        if type(text) is not str:
+            return Malformed(field, f"must be text, not {type(text).__name__}")
+    return Unsupported(command.kind, command.reason)
 
 
 def rebase(state: State, _command: Rebase) -> RebaseOk | Refusal:

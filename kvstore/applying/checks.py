@@ -10,7 +10,13 @@ from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
 from kvstore.acl.rules import Level
-from kvstore.applying.fields import choice_fault, key_fault, selection
+from kvstore.applying.fields import (
+    NAME_SIZE_MAX,
+    choice_fault,
+    key_fault,
+    selection,
+    text_fault,
+)
 from kvstore.commands import Check
 from kvstore.entry import (
     BONDS,
@@ -75,9 +81,9 @@ def _comparison_fault(command: Check) -> Refusal | None:
     if refusal is not None:
         return refusal
     wanted = _OPERANDS[command.target]
-    if type(command.operand) is wanted:
-        return None
-    return Malformed("operand", f"must be {wanted.__name__} to compare {command.target}")
+    if type(command.operand) is not wanted:
+        return Malformed("operand", f"must be {wanted.__name__} to compare {command.target}")
+    return text_fault("operand", command.operand, NAME_SIZE_MAX) if wanted is str else None
 
 
 def _check_selection(space: Space, command: Check) -> CheckOk | Refusal:

@@ -108,9 +108,9 @@ def create(space: Space, command: Create) -> PutOk | Refusal:
     state = space.state
     config = state.config
     key, number = command.key, 0
+    if (refusal := _name_fault(command)) is not None:
+        return refusal
     if command.sequence is not None:
-        if (refusal := _stem_fault(command)) is not None:
-            return refusal
         key, number = _next_name(state, command)
     # Who may not write the key learns nothing else, such as whether a session exists.
     refusal = (
@@ -118,6 +118,7 @@ def create(space: Space, command: Create) -> PutOk | Refusal:
         or state.denied("create", key)
         or value_fault(command.value, config)
         or flags_fault(command.flags)
+        or _keep_fault(command)
     )
     if refusal is not None:
         return refusal
@@ -275,11 +276,23 @@ def _put_refused(  # noqa: PLR0911 (refusals)
         return value_fault(value, state.config)
     if flags is not KEEP and (type(flags) is not int or not 0 <= flags <= UNSIGNED_MAX):
         return flags_fault(flags)
-    if command.keep_value and old is None:
-        return NotFound(command.key)
+    if not (command.keep_value is command.force is command.want_previous is False):
+        # One comparison for most writes: hardly any has a switch on.
+        if (refusal := _switches_fault(command)) is not None:
+            return refusal
+        if command.keep_value and old is None:
+            return NotFound(command.key)
     if command.cas is None and command.if_version is None:
         return None
     return _mismatch(space, command.key, old, command.cas, command.if_version)
+
+
+def _switches_fault(command: Put) -> Refusal | None:
+    return (
+        switch_fault("keep_value", command.keep_value)
+        or switch_fault("force", command.force)
+        or switch_fault("want_previous", command.want_previous)
+    )
 
 
 def _add(
@@ -359,14 +372,23 @@ def _content(
     return value, flags
 
 
-def _stem_fault(command: Create) -> Refusal | None:
+def _name_fault(command: Create) -> Refusal | None:
     """Return why a command cannot make a name, None if it can."""
-    return (
-        choice_fault("sequence", command.sequence, ("counter", "revision"))
-        or number_fault("width", command.width, 1, 20)
-        # How long it may be is a matter of the name that is made of it.
-        or text_fault("key", command.key, INTEGER_MAX)
+    fault = number_fault("width", command.width, 1, 20)
+    if fault is not None or command.sequence is None:
+        return fault
+    # How long the stem may be is a matter of the name that is made of it.
+    return choice_fault("sequence", command.sequence, ("counter", "revision")) or text_fault(
+        "key", command.key, INTEGER_MAX
     )
+
+
+def _keep_fault(command: Create) -> Refusal | None:
+    fields: tuple[tuple[str, object], ...] = (("owner", command.owner), ("ttl", command.ttl))
+    for field, value in fields:
+        if value is KEEP:
+            return Malformed(field, "has nothing to be kept")
+    return None
 
 
 def _next_name(state: State, command: Create) -> tuple[str, int]:

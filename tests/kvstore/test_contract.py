@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.commands import Command, Get, Lock, Noop, Put, SessionClose, SessionOpen
+from kvstore.commands import Command, Get, Lock, Noop, Put, Rebase, SessionClose, SessionOpen
 from kvstore.config import Config
 from kvstore.errors import StaleIndex, UnknownWatch
 from kvstore.refusals import NoSession
@@ -212,7 +212,7 @@ def assert_refusals_change_nothing(log: list[LogEntry]) -> list[Applied]:
     """Apply a log, look at the state before and after each refusal, and return the refused."""
     store, refused = Store(), []
     for command, now, actor in log:
-        clock = store.clock if now is None else max(store.clock, now)
+        clock = store.clock if now is None else max(store.clock, now + store.clock_offset)
         before = held(store, clock)
         applied = store.apply(command, now=now, actor=actor)
         if not applied.ok:
@@ -225,6 +225,20 @@ def assert_refusals_change_nothing(log: list[LogEntry]) -> list[Applied]:
 @given(kv.logs(min_size=10))
 def test_a_refusal_changes_nothing_but_the_index_and_the_clock(log: list[LogEntry]) -> None:
     assert_refusals_change_nothing(log)
+
+
+def test_a_refusal_changes_nothing_by_the_clock_of_another_proposer_either() -> None:
+    log: list[LogEntry] = [
+        (SessionOpen("s", lock_delay=1000), 5000, None),
+        (Lock("a", "s"), 5000, None),
+        (SessionClose("s"), 5000, None),
+        (Rebase(), 0, None),
+        (Lock("a", "nobody"), 2000, None),
+    ]
+
+    assert [applied.result for applied in assert_refusals_change_nothing(log)] == [
+        NoSession("nobody")
+    ]
 
 
 def test_a_refusal_after_the_end_of_a_lock_delay_changes_nothing_else() -> None:

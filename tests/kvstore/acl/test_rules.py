@@ -86,6 +86,9 @@ def test_what_breaks_a_limit_is_refused(make: Callable[[], object], reason: str)
         (lambda: Policy("a", ("key",)), "rules holds str"),  # type: ignore[arg-type]
         (lambda: Role("a", "name"), "policies is str"),  # type: ignore[arg-type]
         (lambda: Token("a", roles=(1,)), "roles is int"),  # type: ignore[arg-type]
+        (lambda: Token("a", management=1), "management is int"),  # type: ignore[arg-type]
+        (lambda: Token("a", expires=1.5), "expires is float"),  # type: ignore[arg-type]
+        (lambda: Rule("key", "a", prefix=1), "prefix is int"),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_of_another_type_is_refused(make: Callable[[], object], reason: str) -> None:
