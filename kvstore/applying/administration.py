@@ -183,7 +183,7 @@ def configure(state: State, command: Configure) -> ConfigureOk | Refusal:
         return Malformed("feature_level", "cannot be lowered")
     if config.separator != old.separator:
         tree = state.tree
-        if tree.records or tree.graves or state.sequences.table:
+        if tree.records or tree.tombstones or state.sequences.table:
             return Malformed("separator", "cannot be changed while keys are remembered")
         tree.directories = Directories(config.separator)
     state.reconfigure(config)

@@ -109,14 +109,14 @@ class Draft:
         if key not in self._before:
             return tree.past(key, revision)
         before = self._before[key]
-        link = tree.graves.get(key, NO_LINK) if before is None else NO_LINK
+        link = tree.tombstones.get(key, NO_LINK) if before is None else NO_LINK
         return tree.history.past(before, link, revision)
 
     def past_between(self, low: str, high: str | None, revision: int) -> list[Record]:
         """Return what the keys of a range were at a revision before the draft, in order."""
         tree = self._state.tree
         written = [key for key in self._before if key >= low and (high is None or key < high)]
-        keys = {*tree.keys.between(low, high), *tree.ghosts.between(low, high), *written}
+        keys = {*tree.keys.between(low, high), *tree.deleted_keys.between(low, high), *written}
         found = (self.past(key, revision) for key in sorted(keys))
         return [record for record in found if record is not None]
 

@@ -2,7 +2,7 @@
 
 Owns what a hostile message may cost: arrays are short and never hold maps or extensions, and a
 list of any length is a binary string of its elements back to back, so that no header can claim
-room for what never comes. Knows no commands (codec.py) and no snapshots (snapshot.py).
+room for what never comes. Knows no commands (codec.py) and no snapshots (`kvstore.snapshots`).
 
 A value is an array of its fields in a fixed order. Fields at the end that have their defaults
 are left out, which makes small commands small, and lets a newer minor version append fields that

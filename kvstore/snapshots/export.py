@@ -1,7 +1,8 @@
 """The state of a store as plain rows: what snapshots are written from and read into.
 
 Owns which parts the replicated state has, in which order they are told, and what a row of each
-looks like; knows no bytes: framing, checksums and compression are snapshot.py's.
+looks like; knows no bytes: how rows are written is snapshot.py's, what holds
+together and shows damage frames.py's.
 
 A `View` is the state as of one index. It is made in microseconds at any size and stays what it
 is while writes go on: entries are read as of its revision from the history, whose sweeping the
@@ -37,7 +38,7 @@ configuration's fields under "config." names.
 
 An incremental export, `batches(since=index)`, tells the same sections but no entries, no
 directories and no marks older than it, and of the changes only those with a greater revision.
-`Importer` makes the full state of it and a base store at that index.
+`Importer` makes a state of a full export, `Continuation` brings one forward by an incremental one.
 """
 
 from __future__ import annotations
@@ -230,15 +231,15 @@ class View:
 
     def _keys(self) -> Iterator[list[str]]:
         """Yield in order, in pieces, all keys that were live or remembered then, and more."""
-        keys, ghosts = self._tree.keys, self._tree.ghosts
+        keys, deleted_keys = self._tree.keys, self._tree.deleted_keys
         low, more = "", True
         while more:
             found = keys.between(low, None, BATCH)
             more = len(found) == BATCH
             # The first text above the last key, as no key holds a NUL.
             high = found[-1] + "\0" if more else None
-            if len(ghosts):
-                found = sorted(found + ghosts.between(low, high))
+            if len(deleted_keys):
+                found = sorted(found + deleted_keys.between(low, high))
             yield found
             low = high or low
 
@@ -278,7 +279,7 @@ class View:
         """Return whether a key was live then, or its deletion above the floor."""
         tree = self._tree
         record = tree.records.get(key)
-        link = tree.graves.get(key, NO_LINK) if record is None else NO_LINK
+        link = tree.tombstones.get(key, NO_LINK) if record is None else NO_LINK
         record, link = tree.history.trace(record, link, self.revision)
         return record is not None or link >= self._first
 

@@ -13,11 +13,11 @@ from operator import le, lt
 from typing import Any, Final
 
 from kvstore.applying.fields import text_fault
-from kvstore.config import INTEGER_MAX, UNSIGNED_MAX
+from kvstore.config import INTEGER_MAX, KEY_SIZE_LIMIT, UNSIGNED_MAX
 from kvstore.entry import BONDS, Record
 from kvstore.errors import ImportRefused
 from kvstore.keys import prefix_end
-from kvstore.snapshots.imported_rows import KEY_SIZE_MAX, read_bonds
+from kvstore.snapshots.imported_rows import read_bonds
 from kvstore.state.directories import Directories
 from kvstore.state.tree import Records
 
@@ -129,10 +129,11 @@ class Entries:
             raise ImportRefused("the entries are not in the order of keys")
         text = "\n".join(keys)
         if (
-            max(lengths) > KEY_SIZE_MAX
+            max(lengths) > KEY_SIZE_LIMIT
             or "\0" in text
             or not (
-                text.isascii() or all(text_fault("key", key, KEY_SIZE_MAX) is None for key in keys)
+                text.isascii()
+                or all(text_fault("key", key, KEY_SIZE_LIMIT) is None for key in keys)
             )
         ):
             raise ImportRefused("the key of an entry is none")

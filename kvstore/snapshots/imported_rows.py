@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 from kvstore.acl.access import AclMode
 from kvstore.applying.fields import NAME_SIZE_MAX, text_fault
 from kvstore.change import NO_LINK, Cause
-from kvstore.config import INTEGER_MAX, UNSIGNED_MAX, Config
+from kvstore.config import INTEGER_MAX, KEY_SIZE_LIMIT, UNSIGNED_MAX, Config
 from kvstore.entry import KEY, MOD_REVISION, NO_BONDS, Record
 from kvstore.errors import ImportRefused
 from kvstore.snapshots.export import HEADER, Scalar, config_scalars
@@ -20,9 +20,6 @@ from kvstore.state.quotas import Limits
 from kvstore.state.sessions import Session
 
 _CAUSES: Final = frozenset(map(int, Cause))
-
-#: Bytes of a key in any configuration.
-KEY_SIZE_MAX: Final = 65_536
 
 #: A change: its revision and key; the record now, if any; the record before, or its sequence, if
 #: any; its cause and its link.
@@ -78,9 +75,9 @@ def read_record(row: Any, number: Callable[[str], int], revision_max: int, end: 
         and 0 < created <= modified <= revision_max
         and 0 < version <= INTEGER_MAX
         and 0 <= sequence < end
-        and 0 < len(key) <= KEY_SIZE_MAX
+        and 0 < len(key) <= KEY_SIZE_LIMIT
         and "\0" not in key
-        and (key.isascii() or text_fault("key", key, KEY_SIZE_MAX) is None)
+        and (key.isascii() or text_fault("key", key, KEY_SIZE_LIMIT) is None)
     ):
         raise ImportRefused("a field of an entry is out of range")
     if bonds is not None:
@@ -153,7 +150,7 @@ def read_session(row: Any) -> tuple[Session, int | None]:
     return Session(id_, ttl, on_end, lock_delay, bindings, name, meta, created), deadline
 
 
-def read_pair(row: Any, size: int = KEY_SIZE_MAX) -> tuple[str, int]:
+def read_pair(row: Any, size: int = KEY_SIZE_LIMIT) -> tuple[str, int]:
     """Return a text and a number."""
     if type(row) is not tuple or len(row) != 2:
         raise ImportRefused("a row is no pair")
@@ -174,7 +171,7 @@ def read_quota(row: Any) -> tuple[str, Limits]:
     if type(row) is not tuple or len(row) != 3 or row[1:] == (None, None):
         raise ImportRefused("a quota is no prefix with limits")
     prefix, *limits = row
-    read_text(prefix, KEY_SIZE_MAX)
+    read_text(prefix, KEY_SIZE_LIMIT)
     for limit in limits:
         if limit is not None:
             read_number(limit)

@@ -201,7 +201,7 @@ class Importer(_Import):
             raise ImportRefused("changes are missing")
         self._check_tips()
         tree.keys = OrderedKeys(self._entries.keys)
-        tree.ghosts = OrderedKeys(sorted(tree.graves))
+        tree.deleted_keys = OrderedKeys(sorted(tree.tombstones))
         tree.revision = self._revision_max
         bound = self._entries.bound
         for record in bound:
@@ -231,9 +231,9 @@ class Importer(_Import):
             history.sequence = sequence + 1
             self._tips[change[1]] = sequence
             if change[NEW] is None:
-                tree.graves[change[1]] = sequence
+                tree.tombstones[change[1]] = sequence
             else:
-                tree.graves.pop(change[1], None)
+                tree.tombstones.pop(change[1], None)
 
     def _link(self, told: ChangeRow, sequence: int) -> Change:
         """Return the change that a row tells, if it goes on from what is there."""
@@ -279,7 +279,7 @@ class Importer(_Import):
         tree, history = self._state.tree, self._state.tree.history
         live = self._entries.newest.items()
         number = tree.directories.number
-        dead = ((number(key), history.at(at)[REVISION]) for key, at in tree.graves.items())
+        dead = ((number(key), history.at(at)[REVISION]) for key, at in tree.tombstones.items())
         if not tree.directories.fits(chain(live, dead)):
             raise ImportRefused("the directories are not those of the keys")
 
@@ -359,18 +359,18 @@ class Continuation(_Import):
         if key in self._tips:
             old, sequence = self._tips[key]
             wanted = sequence if old is not None else None
-            grave = sequence if old is None else NO_LINK
+            tombstone = sequence if old is None else NO_LINK
             last = self._changes[sequence - self._first][REVISION]
         else:
             old, last = tree.records.get(key), 0
             wanted = old
-            grave = tree.graves.get(key, NO_LINK) if old is None else NO_LINK
+            tombstone = tree.tombstones.get(key, NO_LINK) if old is None else NO_LINK
         same = before == wanted
         if isinstance(before, tuple) and isinstance(wanted, tuple):
             same = before[:DIRECTORY] == wanted[:DIRECTORY]
-        if grave < self._numbers["floor_sequence"]:
-            grave = NO_LINK
-        if not same or link != grave or last >= revision:
+        if tombstone < self._numbers["floor_sequence"]:
+            tombstone = NO_LINK
+        if not same or link != tombstone or last >= revision:
             raise ImportRefused("a change does not go on from the one before")
         return old
 

@@ -13,6 +13,27 @@ sizes of the rows alone, and nothing of the machine is told.
 Writing never holds up the store for longer than one piece takes, and reading makes a new store,
 which nobody gets unless the footer was right.
 
+A store is written while it goes on, and read back in pieces of any size; so is what it has and
+another store lacks:
+
+>>> from kvstore import Put, SnapshotReader, SnapshotWriter, Store
+>>> store = Store()
+>>> for key in ("a", "b"):
+...     last = store.apply(Put(key, b"1"))
+>>> reader = SnapshotReader(Store.importer)
+>>> with SnapshotWriter(store.view()) as pieces:
+...     for piece in pieces:
+...         reader.feed(piece)
+>>> copy = reader.finish()
+>>> last = store.apply(Put("b", b"2"))
+>>> reader = SnapshotReader(copy.continuation)
+>>> with SnapshotWriter(store.view(), since=copy.applied_index) as pieces:
+...     for piece in pieces:
+...         reader.feed(piece)
+>>> copy = reader.finish()
+>>> copy.get("b").value, copy.digest() == store.digest()
+(b'2', True)
+
 Major versions differ in the magic. Minor ones append: names to the header, fields to rows,
 sections that older readers may skip.
 """

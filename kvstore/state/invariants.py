@@ -34,10 +34,10 @@ def check_invariants(state: State) -> None:
 def _check_tree(state: State) -> None:
     tree = state.tree
     tree.keys.check_invariants()
-    tree.ghosts.check_invariants()
+    tree.deleted_keys.check_invariants()
     assert list(tree.keys) == sorted(tree.records)
-    assert list(tree.ghosts) == sorted(tree.graves)
-    assert not tree.records.keys() & tree.graves.keys()
+    assert list(tree.deleted_keys) == sorted(tree.tombstones)
+    assert not tree.records.keys() & tree.tombstones.keys()
     for key, record in tree.records.items():
         assert record[KEY] == key
         assert 0 < record[CREATE_REVISION] <= record[MOD_REVISION] <= tree.revision
@@ -66,7 +66,7 @@ def _check_history(state: State) -> None:
         if old is not None:
             assert old[SEQUENCE] < sequence
         assert change[LINK] < sequence
-    for key, sequence in tree.graves.items():
+    for key, sequence in tree.tombstones.items():
         assert history.freed <= sequence
         assert history.at(sequence)[NEW] is None
         assert history.at(sequence)[CHANGED_KEY] == key
@@ -78,7 +78,7 @@ def _check_directories(state: State) -> None:
     for record in tree.records.values():
         for name in tree.directories.above(record[KEY]):
             newest[name] = max(newest.get(name, 0), record[MOD_REVISION])
-    for key, sequence in tree.graves.items():
+    for key, sequence in tree.tombstones.items():
         for name in tree.directories.above(key):
             revision = tree.history.at(sequence)[REVISION]
             newest[name] = max(newest.get(name, 0), revision)

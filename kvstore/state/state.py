@@ -1,8 +1,8 @@
 """The replicated state, and the funnel through which every change of a key goes.
 
 Owns how the parts hang together: what a change of a key means for sessions, deadlines and quotas.
-Decides nothing: what a command does is written in operations.py and its neighbours, over the
-interface that `State` has in common with the `Draft` of a transaction (`Space`).
+Decides nothing: what a command does is written in `kvstore.applying`, over the interface that
+`State` has in common with the `Draft` of a transaction (`Space`).
 """
 
 from __future__ import annotations

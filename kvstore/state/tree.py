@@ -35,20 +35,28 @@ class Tree:
     Attributes:
         records: The record of each live key.
         keys: The live keys in order.
-        graves: For each deleted key that the history may remember, the sequence of its deletion.
-        ghosts: Those keys in order.
+        tombstones: The sequence of the deletion of each deleted key that the history may remember.
+        deleted_keys: Those keys in order.
         history: All changes above the floor.
         directories: The revision of the last change below each directory.
         revision: The index of the last change, 0 if there was none.
     """
 
-    __slots__ = ("directories", "ghosts", "graves", "history", "keys", "records", "revision")
+    __slots__ = (
+        "deleted_keys",
+        "directories",
+        "history",
+        "keys",
+        "records",
+        "revision",
+        "tombstones",
+    )
 
     def __init__(self, history: History, directories: Directories) -> None:
         self.records = Records()
         self.keys: OrderedKeys = OrderedKeys()
-        self.graves: dict[str, int] = {}
-        self.ghosts: OrderedKeys = OrderedKeys()
+        self.tombstones: dict[str, int] = {}
+        self.deleted_keys: OrderedKeys = OrderedKeys()
         self.history = history
         self.directories = directories
         self.revision = 0
@@ -90,9 +98,9 @@ class Tree:
         self.records[key] = new
         self.keys.add(key)
         link = NO_LINK
-        if key in self.graves:
-            link = self.graves.pop(key)
-            self.ghosts.remove(key)
+        if key in self.tombstones:
+            link = self.tombstones.pop(key)
+            self.deleted_keys.remove(key)
         history.changes.append((index, key, new, None, cause, link))
         self.revision = index
         if directories.saved:
@@ -112,8 +120,8 @@ class Tree:
         sequence = history.sequence
         history.sequence = sequence + 1
         history.changes.append((index, key, None, old, cause, NO_LINK))
-        self.graves[key] = sequence
-        self.ghosts.add(key)
+        self.tombstones[key] = sequence
+        self.deleted_keys.add(key)
         self.directories.touch(old[DIRECTORY], index)
         self.revision = index
 
@@ -128,15 +136,15 @@ class Tree:
         if new is None:
             assert old is not None
             directory = old[DIRECTORY]
-            self.graves[key] = sequence
-            self.ghosts.add(key)
+            self.tombstones[key] = sequence
+            self.deleted_keys.add(key)
         else:
             directory = self.directories.number(key)
             new = (*new[:SEQUENCE], sequence, directory)
             self.records[key] = new
-            if old is None and key in self.graves:
-                link = self.graves.pop(key)
-                self.ghosts.remove(key)
+            if old is None and key in self.tombstones:
+                link = self.tombstones.pop(key)
+                self.deleted_keys.remove(key)
         history.changes.append((index, key, new, old, cause, link))
         self.directories.touch(directory, index)
         self.revision = index
@@ -161,16 +169,16 @@ class Tree:
         to = min(history.free_to, history.freed + SWEEP)
         first = history.freed
         freed = history.free(to)
-        graves = self.graves
+        tombstones = self.tombstones
         for sequence, change in enumerate(freed, first):
-            if change[NEW] is None and graves.get(change[CHANGED_KEY]) == sequence:
+            if change[NEW] is None and tombstones.get(change[CHANGED_KEY]) == sequence:
                 self._forget(change[CHANGED_KEY])
         return freed
 
     def _forget(self, key: str) -> None:
         """Forget that a key was there, and with it directories that hold nothing else."""
-        del self.graves[key]
-        self.ghosts.remove(key)
+        del self.tombstones[key]
+        self.deleted_keys.remove(key)
         floor = self.history.floor
         for name in self.directories.above(key):
             if (self.directories.index(name) or 0) > floor or self.keys.has(name, prefix_end(name)):
@@ -189,7 +197,7 @@ class Tree:
     def past(self, key: str, revision: int) -> Record | None:
         """Return what a key was at a revision. Complexity: O(its changes since then)."""
         record = self.records.get(key)
-        link = self.graves.get(key, NO_LINK) if record is None else NO_LINK
+        link = self.tombstones.get(key, NO_LINK) if record is None else NO_LINK
         return self.history.past(record, link, revision)
 
     def index_of(self, key: str) -> int:
@@ -201,7 +209,7 @@ class Tree:
         record = self.records.get(key)
         if record is not None:
             return record[MOD_REVISION]
-        sequence = self.graves.get(key, NO_LINK)
+        sequence = self.tombstones.get(key, NO_LINK)
         if sequence >= self.history.floor_sequence:
             return self.history.at(sequence)[REVISION]
         return min(self.history.floor, self.index_below(self.directories.indexed(key)))
@@ -232,13 +240,13 @@ class Tree:
 
         Complexity: O(keys in the range).
         """
-        records, graves, history = self.records, self.graves, self.history
+        records, tombstones, history = self.records, self.tombstones, self.history
         index = min(history.floor, self.index_below(directory))
         for key in self.keys.between(low, high):
             index = max(index, records[key][MOD_REVISION])
-        for key in self.ghosts.between(low, high):
-            if graves[key] >= history.floor_sequence:
-                index = max(index, history.at(graves[key])[REVISION])
+        for key in self.deleted_keys.between(low, high):
+            if tombstones[key] >= history.floor_sequence:
+                index = max(index, history.at(tombstones[key])[REVISION])
         return index
 
     def past_between(self, low: str, high: str | None, revision: int) -> list[Record]:
@@ -247,8 +255,8 @@ class Tree:
         Complexity: O(keys in the range, live and remembered, and their changes since then).
         """
         keys = self.keys.between(low, high)
-        if ghosts := self.ghosts.between(low, high):
-            keys = sorted(keys + ghosts)
+        if deleted_keys := self.deleted_keys.between(low, high):
+            keys = sorted(keys + deleted_keys)
         found = (self.past(key, revision) for key in keys)
         return [record for record in found if record is not None]
 
@@ -258,6 +266,8 @@ class Tree:
         Complexity: O(deleted keys of the range that are remembered).
         """
         first = self.history.first_after(max(since, self.history.floor))
-        graves, at = self.graves, self.history.at
-        ghosts = self.ghosts.between(low, high)
-        return [(key, at(graves[key])[REVISION]) for key in ghosts if graves[key] >= first]
+        tombstones, at = self.tombstones, self.history.at
+        deleted_keys = self.deleted_keys.between(low, high)
+        return [
+            (key, at(tombstones[key])[REVISION]) for key in deleted_keys if tombstones[key] >= first
+        ]

@@ -1,1 +1,7 @@
-"""Watches and blocking queries: local, never replicated."""
+"""Watches and blocking queries: local, never replicated.
+
+- watches: the hub of a store;
+- values: what is asked for and told;
+- index: who watches a key;
+- cursor: how far one watch is.
+"""

@@ -261,7 +261,7 @@ def test_c15_what_is_kept_is_bounded(log: list[LogEntry]) -> None:
 
     history = store.state.tree.history
     assert len(history) <= 5 + 1024 + 128
-    assert len(store.state.tree.graves) <= len(history)
+    assert len(store.state.tree.tombstones) <= len(history)
 
 
 # --- the hub

@@ -301,11 +301,11 @@ def test_an_index_does_not_slide_back_while_a_view_keeps_what_is_forgotten() -> 
     before = store.index_below("a/x")
     made(Compact(3), store=store)
 
-    assert store.state.tree.graves == {"a/x1": 2}
+    assert store.state.tree.tombstones == {"a/x1": 2}
     assert store.index_below("a/x") == store.index_of("a/x1") == before == 3
     view.close()
     made(Noop(), store=store)
-    assert store.state.tree.graves == {}
+    assert store.state.tree.tombstones == {}
     assert store.index_below("a/x") == store.index_of("a/x1") == 3
 
 

@@ -195,7 +195,7 @@ def test_a_long_revision_is_kept_or_forgotten_as_a_whole() -> None:
     assert store.floor > 5002
     for _ in range(10):
         made(Noop(), store=store)
-    assert store.state.tree.graves == {}
+    assert store.state.tree.tombstones == {}
     store.check_invariants()
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.config import INTEGER_MAX, UNSIGNED_MAX
+from kvstore.config import INTEGER_MAX, KEY_SIZE_LIMIT, UNSIGNED_MAX
 from kvstore.entry import BONDS, DIRECTORY, MOD_REVISION, Record
 from kvstore.errors import ImportRefused
 from kvstore.snapshots import imported_entries
 from kvstore.snapshots.imported_entries import Entries
-from kvstore.snapshots.imported_rows import KEY_SIZE_MAX, read_record
+from kvstore.snapshots.imported_rows import read_record
 from kvstore.state.directories import Directories
 
 END, REVISION_MAX, FLOOR, FIRST = 1000, 500, 100, 50
@@ -121,8 +121,8 @@ def test_many_rows_of_one_directory_are_looked_at_together(
         ([row("a"), row("a")], "not in the order"),
         ([row("a\0")], "the key of an entry is none"),
         ([row("\ud800")], "the key of an entry is none"),
-        ([row("x" * (KEY_SIZE_MAX + 1))], "the key of an entry is none"),
-        ([row("ä" * (KEY_SIZE_MAX // 2 + 1))], "the key of an entry is none"),
+        ([row("x" * (KEY_SIZE_LIMIT + 1))], "the key of an entry is none"),
+        ([row("ä" * (KEY_SIZE_LIMIT // 2 + 1))], "the key of an entry is none"),
         ([row("a", bonds=())], "bonds"),
         ([row("a", bonds=(0, "", 0, "", None))], "bonds"),
         ([row("a", bonds=(1, "s1", 0, "", None))], "the lock of an entry contradicts itself"),
@@ -156,7 +156,7 @@ def test_the_largest_of_everything_is_an_entry() -> None:
     whole.add(
         [
             row(
-                "ä" * (KEY_SIZE_MAX // 2),
+                "ä" * (KEY_SIZE_LIMIT // 2),
                 flags=UNSIGNED_MAX,
                 created=REVISION_MAX,
                 modified=REVISION_MAX,

@@ -16,7 +16,7 @@ from kvstore.config import Config
 from kvstore.errors import ImportRefused
 from kvstore.snapshots.export import SECTIONS
 from kvstore.store import Store
-from tests.kvstore.test_snapshot_store import busy_store
+from tests.kvstore.snapshots.test_export import busy_store
 
 Header = dict[str, Any]
 Rows = dict[str, list[Any]]

@@ -1,6 +1,6 @@
 """The stream of a snapshot over rows: its layout, its pieces, its refusals.
 
-What the rows of a store are, and that they come back, is shown in test_snapshot_store.py.
+What the rows of a store are, and that they come back, is shown in test_export.py.
 """
 
 from __future__ import annotations

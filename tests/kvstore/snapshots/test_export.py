@@ -44,7 +44,7 @@ from kvstore.testing import strategies as kv
 from kvstore.testing.strategies import LogEntry
 from tests.kvstore.messages import POLICY, ROLE, TOKEN
 
-GOLDEN = Path(__file__).parent / "golden" / "snapshot-store-1.bin"
+GOLDEN = Path(__file__).parents[1] / "golden" / "snapshot-store-1.bin"
 
 
 def taken(store: Store, since: int | None = None, *, compress: bool = False) -> bytes:
@@ -299,7 +299,7 @@ def test_two_replicas_write_the_same_bytes(log: list[LogEntry]) -> None:
 
 SCRIPT = """
 from hashlib import sha256
-from tests.kvstore.test_snapshot_store import busy_store, taken
+from tests.kvstore.snapshots.test_export import busy_store, taken
 print(sha256(taken(busy_store())).hexdigest())
 """
 
@@ -309,7 +309,7 @@ def test_bytes_do_not_depend_on_the_hash_seed(hash_seed: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env=os.environ | {"PYTHONHASHSEED": hash_seed},
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         check=True,
         text=True,
