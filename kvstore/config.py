@@ -22,6 +22,9 @@ KEY_SIZE_LIMIT: Final = 65_536
 INTEGER_MAX: Final = 2**63 - 1
 UNSIGNED_MAX: Final = 2**64 - 1
 
+TIME_MAX: Final = 2**62
+"""The latest time that a proposer may tell: far beyond any clock, and leaves room for spans."""
+
 
 @attrs.frozen(kw_only=True)
 class Config:

@@ -17,7 +17,7 @@ from kvstore.applying import administration, reading, session_commands, transact
 from kvstore.applying.transactions import MAY_CHANGE, OPERATIONS, transact
 from kvstore.change import CHANGED_KEY, Change, Event, make_event
 from kvstore.commands import Command, Count, Keys, Range
-from kvstore.config import INTEGER_MAX, Config
+from kvstore.config import INTEGER_MAX, TIME_MAX, Config
 from kvstore.entry import BONDS, Entry, Record, make_entry
 from kvstore.errors import CompactedRevision, FutureRevision, ImportRefused, StaleIndex
 from kvstore.keys import prefix_end
@@ -32,9 +32,6 @@ from kvstore.state.state import State, expiries
 
 CommandT = TypeVar("CommandT")
 ResultT = TypeVar("ResultT")
-
-#: The latest time that a proposer may tell: far beyond any clock, and leaves room for spans.
-TIME_MAX: Final = 2**62
 
 # What `range` is given besides a prefix, mostly.
 _NOTHING: Final = (None,) * 5

@@ -21,6 +21,9 @@ ITEMS_MAX = 100_000
 NAME_SIZE_MAX = 4096
 META_MAX = 64
 
+# Python refuses to write numbers of thousands of digits.
+_TOLD_BITS_MAX = 128
+
 
 def text_fault(field: str, text: object, limit: int) -> Refusal | None:
     """Return why something is no text of at most `limit` bytes, None if it is."""
@@ -66,8 +69,18 @@ def number_fault(
     if type(number) is not int:
         return Malformed(field, f"must be a whole number, not {type(number).__name__}")
     if not low <= number <= high:
-        return Malformed(field, f"must be {low} to {high}, not {number}")
+        return Malformed(field, f"must be {low} to {high}, not {told(number)}")
     return None
+
+
+def told(number: int) -> str:
+    """Return a number as it is told; one that is too large to be written out, by its size.
+
+    >>> told(-7), told(10**5000)
+    ('-7', 'a number of 16610 bits')
+    """
+    size = number.bit_length()
+    return str(number) if size <= _TOLD_BITS_MAX else f"a number of {size} bits"
 
 
 def optional_fault(

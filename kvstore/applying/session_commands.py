@@ -159,6 +159,8 @@ class _End:
         for key, delay in delays.items():
             until = sessions.delay(key, self._state.clock) or 0
             sessions.delays.put(key, max(until, min(self._state.clock + delay, INTEGER_MAX)))
+        # More than came, as nobody proposes a tick for what has no deadline.
+        sessions.sweep_delays(self._state.clock, 2 * len(delays))
         return CloseOk(tuple(ids), released, deleted)
 
     def _part(self, session: Session, key: str, delays: dict[str, int]) -> bool | None:

@@ -21,6 +21,7 @@ from kvstore.codec.command_forms import COMMAND_FORMS, COMMANDS
 from kvstore.codec.result_forms import RESULT_FORMS, RESULTS
 from kvstore.codec.wire import pack, unpack
 from kvstore.commands import Command, Unknown
+from kvstore.config import TIME_MAX
 from kvstore.errors import DecodeError
 from kvstore.results import Result
 
@@ -42,7 +43,8 @@ def encode_command(command: Command, *, now: int | None = None, actor: str | Non
 
     Raises:
         TypeError: It is no command, or a field is of a wrong type.
-        ValueError: A number is beyond 64 bits, a text has surrogates, or nesting is too deep.
+        ValueError: `now` is out of range, a number beyond 64 bits, a text has surrogates, or
+            nesting is too deep.
 
     >>> from kvstore.commands import Get
     >>> decode_command(encode_command(Get("a"), now=5))
@@ -54,6 +56,8 @@ def encode_command(command: Command, *, now: int | None = None, actor: str | Non
     if (type(now) is not int and now is not None) or (type(actor) is not str and actor is not None):
         raise TypeError("now must be an int or None, and actor text or None")
     kind, form = found
+    if not _is_time(now):
+        raise ValueError(f"now must be 0 to 2**62, not {now}")
     try:
         return pack((VERSION, kind, now, actor, *form.write(command)))
     except OverflowError as error:
@@ -75,8 +79,9 @@ def decode_command(data: bytes, *, size_max: int = MESSAGE_SIZE_MAX) -> Proposal
     if len(message) < 4:
         raise DecodeError("truncated", f"a message of {len(message)} fields")
     kind, now, actor = message[1:4]
-    if (type(now) is not int and now is not None) or (type(actor) is not str and actor is not None):
-        raise DecodeError("bad-field", "the time or the actor is of another type")
+    # A time that no store takes would stop every replica at this entry, again and again.
+    if not _is_time(now) or (type(actor) is not str and actor is not None):
+        raise DecodeError("bad-field", "the time or the actor is none")
     form = COMMAND_FORMS.get(kind) if type(kind) is int else None
     if form is None:
         raise DecodeError("unsupported", f"no command has the number {kind!r}")
@@ -100,7 +105,7 @@ def read_command(data: bytes, *, size_max: int = MESSAGE_SIZE_MAX) -> Proposal:
     kind, now, actor = (*message[1:4], None, None, None)[:3]
     return (
         Unknown(f"command {kind}" if type(kind) is int else "bytes", reason),
-        now if type(now) is int else None,
+        now if _is_time(now) else None,
         actor if type(actor) is str else None,
     )
 
@@ -142,6 +147,10 @@ def decode_result(data: bytes, *, size_max: int = MESSAGE_SIZE_MAX) -> Result:
         raise DecodeError("unsupported", f"no result has the number {kind!r}")
     result: Result = form.read(message[2:])
     return result
+
+
+def _is_time(now: object) -> bool:
+    return now is None or (type(now) is int and 0 <= now <= TIME_MAX)
 
 
 def _message(data: bytes, size_max: int) -> tuple[Any, ...]:

@@ -191,7 +191,7 @@ class WatchCursor:
             return 0, False
         return min(events_max, size), True
 
-    def _events(self, count: int, fragment: bool, readable: Filter) -> WatchBatch:
+    def _events(self, count: int, fragment: bool, readable: Filter) -> WatchBatch | None:
         spec = self.spec
         told = self.pending[:count]
         del self.pending[:count]
@@ -201,7 +201,8 @@ class WatchCursor:
             allowed = set(readable(change[CHANGED_KEY] for change in told))
             told = [change for change in told if change[CHANGED_KEY] in allowed]
             if not told:
-                return WatchBatch(self.id, "progress", revision, more=more)
+                # That something happened to keys that may not be read is not told either.
+                return WatchBatch(self.id, "progress", revision, more=True) if more else None
         self.told = True
         events = tuple(
             make_event(change, previous=spec.previous, keys_only=spec.keys_only) for change in told

@@ -14,10 +14,11 @@ agent/blockingquery; ZooKeeper's one-shot triggers (`once`).
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf, nextafter
 from typing import Final, TypeAlias
 
+from kvstore.acl.rules import Level
 from kvstore.change import CHANGED_KEY, NEW, OLD, REVISION, Change
 from kvstore.commands import Count, Get, Keys, Range
 from kvstore.entry import DIRECTORY
@@ -216,7 +217,7 @@ class Watches:
             index: The index of an earlier answer: any change after it is news.
             now: Seconds on the caller's clock.
             timeout: Seconds after which the answer is told in any case, 0 or more; None for never.
-            actor: By whose rights, as in `WatchSpec`.
+            actor: By whose rights, as in `WatchSpec`. What it may not read is refused at once.
             id: Its id, or None for the next.
 
         Raises:
@@ -233,7 +234,7 @@ class Watches:
         self._distribute()
         one = _Wait(id_, query, spec, index, actor)
         self._add(id_, one, spec)
-        if self._is_news(one):
+        if self._is_news(one) or self._is_denied(one):
             self._finish(one)
         elif timeout is not None:
             self._arm(id_, self._now + timeout)
@@ -414,6 +415,20 @@ class Watches:
             return False
         return one.spec.prefix == directory or tree.index_between(low, high, directory) > one.index
 
+    def _is_denied(self, one: _Wait) -> bool:
+        """Return whether a query would be refused: its end must not tell of what it waits for."""
+        state = self._store.state
+        if one.actor is None or not state.guarded:
+            return False
+        authorizer = state.acl.authorizer(one.actor, state.clock)
+        if authorizer is None:
+            return True
+        if one.spec.key is not None:
+            return not authorizer.allows_key(one.spec.key, Level.READ)
+        if state.config.list_needs_right:
+            return not authorizer.allows_range(*_bounds(one.spec), Level.LIST)
+        return False
+
     def _finish(self, one: _Wait) -> None:
         one.is_ready = True
         self._ready[one.id] = None
@@ -478,8 +493,11 @@ class Watches:
         heappush(self._timers, (at, self._order, id_))
 
     def _settle(self) -> None:
-        """Drop timers of watches and waits that are over from the front of the heap."""
+        """Forget timers of watches and waits that are over: those in front, or many."""
         timers, armed = self._timers, self._armed
+        if len(timers) > 2 * len(armed) + 64:
+            timers[:] = [one for one in timers if armed.get(one[2]) == one[1]]
+            heapify(timers)
         while timers and armed.get(timers[0][2]) != timers[0][1]:
             heappop(timers)
 

@@ -1,0 +1,204 @@
+"""Attacks on the store: what a hostile peer, a careless program and a long run can do to it.
+
+Costs are counted, in rows and in bytes, never timed.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from kvstore.acl.access import AclMode
+from kvstore.acl.rules import Level, Policy, Rule, Token
+from kvstore.codec.codec import VERSION, decode_command, encode_command, read_command
+from kvstore.codec.wire import pack
+from kvstore.commands import (
+    Compact,
+    Count,
+    Create,
+    Get,
+    Keys,
+    Lock,
+    Noop,
+    Put,
+    Range,
+    SessionClose,
+    SessionOpen,
+    Tick,
+    Txn,
+)
+from kvstore.config import TIME_MAX, Config
+from kvstore.errors import DecodeError
+from kvstore.refusals import Denied, Unsupported
+from kvstore.store import Store
+from kvstore.watches.values import WaitDone, WatchBatch, WatchSpec
+from kvstore.watches.watches import Watches
+from tests.kvstore.driving import done, made
+
+#: A number that Python refuses to write out.
+HUGE = 10**5000
+
+
+# --- time
+
+
+@pytest.mark.parametrize("now", [-1, TIME_MAX + 1, 2**63 - 1, 2**63, 2**64 - 1])
+def test_an_entry_with_an_impossible_time_stops_no_replica(now: int) -> None:
+    entry = pack((VERSION, 48, now, "alice"))
+
+    with pytest.raises(DecodeError, match="bad-field"):
+        decode_command(entry)
+    command, time, actor = read_command(entry)
+    applied = Store().apply(command, now=time, actor=actor)
+
+    assert (time, actor) == (None, "alice")
+    assert isinstance(applied.result, Unsupported)
+    with pytest.raises(ValueError, match="now must be"):
+        encode_command(Noop(), now=now)
+
+
+def test_the_last_time_there_is_ends_what_is_due_and_nothing_breaks() -> None:
+    store = made(SessionOpen("s", 1000), Put("a", ttl=2**62), now=0)
+
+    ended = store.apply(Tick(), now=TIME_MAX)
+    again = done(store, Put("b", ttl=2**63 - 1), object, now=TIME_MAX)
+
+    assert store.session("s") is None
+    assert (ended.ok, store.get("a"), store.clock) == (True, None, TIME_MAX)
+    assert getattr(again, "expires", None) == 2**63 - 1
+    store.check_invariants()
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Put("a", cas=HUGE),
+        Put("a", flags=-HUGE),
+        Put("a", ttl=HUGE),
+        Create("a", sequence="counter", width=HUGE),
+        Tick(HUGE),
+        Compact(-HUGE),
+        Range("", limit=HUGE),
+        Range("", revision=HUGE),
+        SessionOpen("s", HUGE),
+        Txn((), (Get("a", HUGE),)),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_numbers_too_large_to_be_written_are_refused_as_any_other(command: Any) -> None:
+    store = Store()
+
+    applied = store.apply(command)
+
+    assert "a number of 16610 bits" in str(applied.result)
+    assert (applied.ok, store.applied_index) == (False, 1)
+
+
+# --- memory
+
+
+def test_lock_delays_that_ran_out_are_forgotten_without_a_tick() -> None:
+    # No session has a ttl: nothing is ever due, and nobody proposes a tick.
+    store = Store()
+    for number in range(2000):
+        made(
+            SessionOpen("s", lock_delay=10),
+            Lock(f"k{number}", "s"),
+            SessionClose("s"),
+            store=store,
+            now=number,
+        )
+
+    assert store.next_deadline is None
+    assert store.lock_delay("k1999") == 2009
+    assert len(store.state.sessions.delays.table) <= 100
+
+
+def test_waits_that_ended_early_leave_no_timers_behind() -> None:
+    hub = Watches(Store())
+    hub.watch(WatchSpec(prefix="", progress_interval=10.0), 0.0)
+    # Warm up: what Python and the hub keep anyway.
+    hub.cancel(hub.wait(Get("a"), 1, 0.0, timeout=600.0))
+    tracemalloc.start()
+    for _ in range(20_000):
+        hub.cancel(hub.wait(Get("a"), 1, 0.0, timeout=600.0))
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert (len(hub), hub.next_timeout()) == (1, 10.0)
+    assert grown < 50_000
+
+
+# --- rights
+
+
+def guarded() -> Store:
+    """Return a store in which "root" may do all, and "alice" may read below "a/" only."""
+    store = Store(Config(acl=AclMode.DENY))
+    acl = store.state.acl
+    acl.set_policy(Policy("reader", (Rule("key", "a/", Level.READ, prefix=True),)))
+    acl.set_token(Token("root", management=True))
+    acl.set_token(Token("alice", policies=("reader",)))
+    return store
+
+
+def test_a_watch_does_not_tell_that_a_secret_changed() -> None:
+    store = guarded()
+    hub = Watches(store)
+    secret = hub.watch(WatchSpec(key="secret", actor="alice"), 0.0)
+    everything = hub.watch(WatchSpec(prefix="", actor="alice"), 0.0)
+
+    for value in (b"1", b"2"):
+        hub.publish(store.apply(Put("secret", value), actor="root"))
+
+        assert hub.poll(secret) is None
+        assert hub.poll(everything) is None
+    hub.publish(store.apply(Put("a/b"), actor="root"))
+    batch = hub.poll(everything)
+
+    assert isinstance(batch, WatchBatch)
+    assert [event.key for event in batch.events] == ["a/b"]
+    # What was told completely is known all the same.
+    assert hub.progress(secret) == hub.progress(everything) == 3
+
+
+@pytest.mark.parametrize("actor", ["alice", "nobody"])
+def test_a_query_of_a_secret_is_refused_at_once_and_not_when_the_secret_changes(
+    actor: str,
+) -> None:
+    store = guarded()
+    hub = Watches(store)
+
+    wait = hub.wait(Get("secret"), 1, 0.0, timeout=10.0, actor=actor)
+    answer = hub.poll(wait)
+
+    assert isinstance(answer, WaitDone)
+    assert isinstance(answer.result, Denied)
+    assert hub.next_timeout() is None
+
+
+@pytest.mark.parametrize("query", [Range(""), Count(""), Keys("")])
+def test_a_list_without_the_right_to_list_is_refused_at_once(query: Any) -> None:
+    store = guarded()
+    store.state.reconfigure(Config(acl=AclMode.DENY, list_needs_right=True))
+    hub = Watches(store)
+
+    refused = hub.poll(hub.wait(query, 1, 0.0, actor="alice"))
+    waiting = hub.poll(hub.wait(query, 1, 0.0, actor="root"))
+
+    assert isinstance(refused, WaitDone)
+    assert isinstance(refused.result, Denied)
+    assert waiting is None
+
+
+def test_a_query_of_what_may_be_read_waits() -> None:
+    store = guarded()
+    hub = Watches(store)
+
+    for query in (Get("a/b"), Range("")):
+        assert hub.poll(hub.wait(query, 1, 0.0, actor="alice")) is None
