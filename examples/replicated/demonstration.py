@@ -248,7 +248,7 @@ class Demonstration:
 
     async def _play(self) -> None:
         say, load = self._say, self._load
-        say("--- three servers found a cluster")
+        say("--- three servers found a cluster; eight clients write and read")
         await asyncio.gather(*(each.start("--found") for each in self._processes.values()))
         clients = asyncio.create_task(load.run())
         try:
@@ -258,7 +258,7 @@ class Demonstration:
             load.begin_gap()
             await self._processes[leader].kill()
             await self._reach(load.done + ACT, clients)
-            say(f"    without {leader}: no write was answered for {load.longest_gap:.2f} s at most")
+            say(f"    longest time without an answered write since: {load.longest_gap:.2f} s")
             say(f"--- {load.done} operations answered; {leader} starts again, from its log")
             await self._processes[leader].start()
             await self._reach(load.done + ACT, clients)
@@ -316,11 +316,12 @@ class Demonstration:
         load, began = self._load, time.monotonic()
         report = judge(load.recorder)
         self._say(
-            f"    {load.done} answered, {load.unknown} never; asked again {load.repeated} times"
+            f"    {load.done} operations answered, {load.unknown} never,"
+            f" {load.repeated} times a client asked again"
         )
         self._say(
-            f"    the history is {report.verdict.value.upper()}"
-            f" ({report.steps} steps in {time.monotonic() - began:.1f} s)"
+            f"    a single store could have answered so: {report.verdict.value.upper()}"
+            f" (linearizability, {report.steps} steps in {time.monotonic() - began:.1f} s)"
         )
         if report.verdict is Verdict.ILLEGAL:
             page = self._directory / "illegal.html"

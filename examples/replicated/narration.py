@@ -25,13 +25,13 @@ def narrate(event: object) -> str:
         case RoleChanged(Role.FOLLOWER, Role.LEADER, term, cause):
             line = f"leads no longer, in term {term}: {cause.value}"
         case RoleChanged(Role.PRE_CANDIDATE, _, _, cause):
-            line = f"would be elected: {cause.value}"
+            line = f"asks who would vote for it: {cause.value}"
         case LeaderChanged(None, _):
             line = "knows of no leader"
         case LeaderChanged(leader, term):
             line = f"knows that {leader} leads in term {term}"
         case ConfigurationChanged(configuration):
-            line = f"voters are {', '.join(sorted(configuration.voters))}"
+            line = f"is in a cluster of {', '.join(sorted(configuration.voters))}"
         case SnapshotInstalled(snapshot):
             line = f"took over a snapshot of all up to {snapshot.index}"
         case LogRegression(last, expected):
