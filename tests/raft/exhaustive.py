@@ -60,6 +60,7 @@ class Scope:
         copies: How many messages arrive twice.
         slow: Servers whose disks take their time; the others' sync at once.
         lost: Kinds of messages that never arrive.
+        cut: Pairs of servers, sender first, between whom nothing arrives.
         forgetful: Whether what is of a term before its receiver's durable one never arrives
             either: in a server without bugs it changes nothing there.
         config: For all servers.
@@ -74,6 +75,7 @@ class Scope:
     copies: int = 0
     slow: tuple[str, ...] = ()
     lost: tuple[type, ...] = ()
+    cut: tuple[tuple[str, str], ...] = ()
     forgetful: bool = False
     config: Config = PLAIN
 
@@ -488,7 +490,12 @@ class Search:
         scope, machines = self._scope, self._machines
         network, found = state.network, machines.messages.values
         if step.messages:
-            new = [m for m in step.messages if not isinstance(found[m], scope.lost)]
+            new = [
+                m
+                for m in step.messages
+                if not isinstance(found[m], scope.lost)
+                and (found[m].source, found[m].to) not in scope.cut
+            ]
             network = tuple(sorted((*network, *new)))
         if not scope.forgetful:
             return network

@@ -94,6 +94,16 @@ SCOPES: dict[str, Scope] = {
         forgetful=True,
         lost=(Heartbeat,),
     ),
+    # The same between two servers only, the third acknowledging what one of them leads with.
+    "boast": Scope(
+        disks={name: on_disk(THREE, term=2) for name in THREE},
+        campaigns={"b": 1, "a": 2},
+        crashes={"a": 1},
+        slow=("a",),
+        lost=(Heartbeat,),
+        cut=(("a", "c"), ("c", "a")),
+        forgetful=True,
+    ),
     # Logs that conflict over two entries, and heartbeats.
     "tails": Scope(
         disks={

@@ -10,8 +10,8 @@ from tests.raft.scopes import SCOPES, describe, new
 
 pytestmark = pytest.mark.simulation
 
-#: Scopes that are seen whole in a few seconds together; the others are for the command.
-SMALL = ("voter", "pair", "leader")
+#: Scopes that are seen whole in some seconds together; the others are for the command.
+SMALL = ("voter", "pair", "leader", "boast")
 
 FOUND = (
     ("voter", "vote-not-stored", "election safety"),
@@ -20,6 +20,7 @@ FOUND = (
     ("voter", "everything-before-disk", "election safety"),
     ("terms", "old-votes-count", "election safety"),
     ("claims", "no-log-check", "leader completeness"),
+    ("boast", "request-before-disk", "leader completeness"),
     ("figure8", "commit-by-counting", "leader completeness"),
     ("figure8", "no-consistency-check", "state machine safety"),
     ("leader", "leader-counts-before-disk", "leader completeness"),
