@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
+from kvstore.applying.fields import key_fault, selection
 from kvstore.change import Event, Kind
+from kvstore.config import INTEGER_MAX
+from kvstore.refusals import Refusal
 from kvstore.results import Result
 
 BatchKind: TypeAlias = Literal["events", "progress", "lost", "closed"]
 
 BOTH: tuple[Kind, ...] = ("put", "delete")
+
+#: Latest time, and earliest, in seconds: floats beyond lose deadlines, so that one never comes.
+TIME_MAX: Final = 1e12
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +45,7 @@ class WatchSpec:
             the program itself, which may read everything.
 
     Raises:
+        TypeError: A field is of another type; the message names it.
         ValueError: Fields don't go together, or one is out of its range.
     """
 
@@ -60,14 +67,57 @@ class WatchSpec:
         chosen = [one for one in (self.key, self.prefix, self.start) if one is not None]
         if len(chosen) != 1 or (self.end is not None and self.start is None):
             raise ValueError("a watch is of a key, of a prefix, or of a start and an end")
-        if self.from_revision is not None and self.from_revision < 1:
-            raise ValueError(f"from_revision must be 1 or more, not {self.from_revision}")
-        if not self.kinds or not set(self.kinds) <= set(BOTH):
+        _check_selected(self)
+        if self.from_revision is not None:
+            check_whole("from_revision", self.from_revision, 1)
+        if type(self.kinds) is not tuple:
+            raise TypeError(f"kinds must be a tuple, not {type(self.kinds).__name__}")
+        if not self.kinds or not all(kind in BOTH for kind in self.kinds):
             raise ValueError(f"kinds are put and delete, not {self.kinds}")
-        if self.pending_max < 1:
-            raise ValueError(f"pending_max must be 1 or more, not {self.pending_max}")
-        if self.progress_interval is not None and not self.progress_interval > 0:
-            raise ValueError(f"progress_interval must be > 0, not {self.progress_interval}")
+        for name in ("previous", "keys_only", "once", "coalesce"):
+            if type(getattr(self, name)) is not bool:
+                raise TypeError(f"{name} must be a bool, not {getattr(self, name)!r}")
+        check_whole("pending_max", self.pending_max, 1)
+        if self.progress_interval is not None:
+            check_seconds("progress_interval", self.progress_interval)
+            if not self.progress_interval > 0:
+                raise ValueError(f"progress_interval must be > 0, not {self.progress_interval}")
+        check_actor(self.actor)
+
+
+def _check_selected(spec: WatchSpec) -> None:
+    """Refuse what can be neither key nor range."""
+    for name in ("key", "prefix", "start", "end"):
+        text = getattr(spec, name)
+        if text is not None and type(text) is not str:
+            raise TypeError(f"{name} must be text, not {type(text).__name__}")
+    selected = selection(spec) if spec.key is None else key_fault(spec.key)
+    fault = selected if isinstance(selected, Refusal) else None
+    if fault is not None:
+        raise ValueError(str(fault))
+
+
+def check_whole(name: str, number: object, low: int) -> None:
+    """Refuse what is no whole number from `low` on."""
+    if type(number) is not int:
+        raise TypeError(f"{name} must be a whole number, not {type(number).__name__}")
+    if not low <= number <= INTEGER_MAX:
+        raise ValueError(f"{name} must be {low} or more, to 2**63 - 1, not {number}")
+
+
+def check_seconds(name: str, seconds: object) -> None:
+    """Refuse what is no number of seconds, or so many that milliseconds get lost among them."""
+    if type(seconds) not in (int, float):
+        raise TypeError(f"{name} must be a number of seconds, not {type(seconds).__name__}")
+    assert isinstance(seconds, (int, float))
+    if not -TIME_MAX <= seconds <= TIME_MAX:
+        raise ValueError(f"{name} must be finite, within {TIME_MAX:.0e} seconds, not {seconds}")
+
+
+def check_actor(actor: object) -> None:
+    """Refuse what is neither an accessor id nor None."""
+    if actor is not None and type(actor) is not str:
+        raise TypeError(f"actor must be text or None, not {type(actor).__name__}")
 
 
 @attrs.frozen

@@ -28,7 +28,14 @@ from kvstore.results import Applied
 from kvstore.store import Store
 from kvstore.watches.cursor import Filter, WatchCursor
 from kvstore.watches.index import UNKNOWN, WatchIndex
-from kvstore.watches.values import WaitDone, WatchBatch, WatchSpec
+from kvstore.watches.values import (
+    WaitDone,
+    WatchBatch,
+    WatchSpec,
+    check_actor,
+    check_seconds,
+    check_whole,
+)
 
 Query: TypeAlias = Get | Range | Count | Keys
 
@@ -93,6 +100,7 @@ class Watches:
         watches_max: Watches and waits at most; 1 or more.
 
     Raises:
+        TypeError: `store` is none, or `watches_max` no whole number.
         ValueError: `watches_max` is out of range.
 
     >>> from kvstore.commands import Put
@@ -105,8 +113,8 @@ class Watches:
     """
 
     def __init__(self, store: Store, *, watches_max: int = 1_000_000) -> None:
-        if watches_max < 1:
-            raise ValueError(f"watches_max must be 1 or more, not {watches_max}")
+        _check_store(store)
+        check_whole("watches_max", watches_max, 1)
         self._store = store
         self._watches_max = watches_max
         self._index: WatchIndex[WatchCursor | _Wait] = WatchIndex(store.config.separator)
@@ -147,11 +155,12 @@ class Watches:
         """Return the revision up to which everything was told: to resume with `+ 1`.
 
         Raises:
-            UnknownWatch: There is no such watch.
+            UnknownWatch: There is no such watch, or it is a wait, which has no progress.
         """
         self._distribute()
         one = self._get(watch)
-        assert isinstance(one, WatchCursor), "waits have no progress"
+        if not isinstance(one, WatchCursor):
+            raise UnknownWatch(watch)
         return one.reached(self._store.state.tree.history, self._newest)
 
     # --- inputs
@@ -161,9 +170,16 @@ class Watches:
 
         Cheap: changes are distributed when somebody asks, or when some have gathered. What was
         forgotten to be published is found in the history.
+
+        Raises:
+            TypeError: It is nothing that a store answered.
         """
-        if applied.changes:
-            self._gathered += applied.changes
+        try:
+            changes = applied.changes
+        except AttributeError:
+            raise TypeError(f"{type(applied).__name__} is nothing applied") from None
+        if changes:
+            self._gathered += changes
             if len(self._gathered) >= GATHER:
                 self._distribute()
 
@@ -174,14 +190,19 @@ class Watches:
             spec: What to watch, and how. If `from_revision` is not above the floor of the history,
                 the first batch is "lost".
             now: Seconds on the caller's clock.
-            id: Its id, or None for the next.
+            id: Its id, 0 or more, or None for the next.
 
         Raises:
             WatchExists: The id is taken.
             TooManyWatches: There are as many as there may be.
+            TypeError: An argument is of another type.
+            ValueError: `now` or `id` is out of range.
         """
-        self._advance(now)
+        if type(spec) is not WatchSpec:
+            raise TypeError(f"{type(spec).__name__} is no WatchSpec")
+        check_seconds("now", now)
         id_ = self._claim(id)
+        self._advance(now)
         self._distribute()
         low, high = _bounds(spec)
         cursor = WatchCursor(id_, spec, low, high)
@@ -214,23 +235,30 @@ class Watches:
 
         Args:
             query: What to answer.
-            index: The index of an earlier answer: any change after it is news.
+            index: The index of an earlier answer: any change after it is news. -1 is ready at
+                once.
             now: Seconds on the caller's clock.
             timeout: Seconds after which the answer is told in any case, 0 or more; None for never.
             actor: By whose rights, as in `WatchSpec`. What it may not read is refused at once.
-            id: Its id, or None for the next.
+            id: Its id, 0 or more, or None for the next.
 
         Raises:
             WatchExists: The id is taken.
             TooManyWatches: There are as many as there may be.
-            TypeError: `query` is no read of one key or one selection.
-            ValueError: The selection or `timeout` is malformed.
+            TypeError: `query` is no read of one key or one selection, or an argument is of
+                another type.
+            ValueError: The selection is malformed, or an argument out of range.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout must be 0 or more, not {timeout}")
         spec = _spec_of(query)
-        self._advance(now)
+        check_whole("index", index, -1)
+        check_seconds("now", now)
+        if timeout is not None:
+            check_seconds("timeout", timeout)
+            if timeout < 0:
+                raise ValueError(f"timeout must be 0 or more, not {timeout}")
+        check_actor(actor)
         id_ = self._claim(id)
+        self._advance(now)
         self._distribute()
         one = _Wait(id_, query, spec, index, actor)
         self._add(id_, one, spec)
@@ -260,10 +288,10 @@ class Watches:
 
         Raises:
             UnknownWatch: There is none with this id.
+            TypeError: `events_max` is no whole number.
             ValueError: `events_max` is out of range.
         """
-        if events_max < 1:
-            raise ValueError(f"events_max must be 1 or more, not {events_max}")
+        check_whole("events_max", events_max, 1)
         one = self._get(id)
         self._distribute()
         if isinstance(one, _Wait):
@@ -281,7 +309,12 @@ class Watches:
         return batch
 
     def reset(self, store: Store) -> None:
-        """Go on with another store, after a restore: watches are lost, waits are ready."""
+        """Go on with another store, after a restore: watches are lost, waits are ready.
+
+        Raises:
+            TypeError: `store` is none.
+        """
+        _check_store(store)
         self._store = store
         history = store.state.tree.history
         self._gathered = []
@@ -294,7 +327,13 @@ class Watches:
                 one.lose()
 
     def handle_timeout(self, now: float) -> None:
-        """Fire what is due: waits end, and quiet watches tell how far they are."""
+        """Fire what is due: waits end, and quiet watches tell how far they are.
+
+        Raises:
+            TypeError: `now` is no number.
+            ValueError: `now` is out of range.
+        """
+        check_seconds("now", now)
         self._advance(now)
         while self._timers and self._timers[0][0] <= self._now:
             _, order, id_ = heappop(self._timers)
@@ -443,6 +482,8 @@ class Watches:
 
     def _claim(self, id_: int | None) -> int:
         """Return an id that is free."""
+        if id_ is not None:
+            check_whole("id", id_, 0)
         if len(self._all) >= self._watches_max:
             raise TooManyWatches(self._watches_max)
         if id_ is None:
@@ -500,6 +541,11 @@ class Watches:
             heapify(timers)
         while timers and armed.get(timers[0][2]) != timers[0][1]:
             heappop(timers)
+
+
+def _check_store(store: object) -> None:
+    if not isinstance(store, Store):
+        raise TypeError(f"{type(store).__name__} is no Store")
 
 
 def _bounds(spec: WatchSpec) -> tuple[str, str | None]:
