@@ -414,11 +414,3 @@ def test_everything_is_found_by_the_longest_prefix_there_is() -> None:
 
     assert keys(store, top) == [top, top + "a"]
     assert done(store, Create(top + "b"), PutOk).created
-
-
-def test_a_broken_state_is_found() -> None:
-    store = made(Put("a"))
-    del store.state.tree.records["a"]
-
-    with pytest.raises(AssertionError):
-        store.check_invariants()
