@@ -18,9 +18,9 @@ from raft import (
     TransferFinished,
     TransferOutcome,
 )
-from raft.messages import AppendEntries, HeartbeatResponse
+from raft.messages import AppendEntries, HeartbeatResponse, RequestVote, RequestVoteResponse
 from tests.raft.test_scenarios_safety import PLAIN, led
-from tests.raft.vocabulary import THREE, Servers, of, voters
+from tests.raft.vocabulary import THREE, Servers, entries, of, voters
 
 FIVE = (*THREE, "d", "e")
 
@@ -52,8 +52,13 @@ def test_messages_of_a_leader_of_old_are_ignored() -> None:
     servers.elect("a")
     last = servers["a"].last_index
 
-    late = AppendEntries("a", "b", old + 1, last, servers["a"].term)
-    servers["a"].receive(late, servers.now)
+    for name in ("a", "c"):
+        late = entries(old + 1, first=last + 1)
+        servers[name].receive(
+            AppendEntries(name, "b", old + 1, last, servers["a"].term, late), servers.now
+        )
+    assert servers["c"].last_index == last
+
     servers["a"].propose(b"x", servers.now)
     servers.deliver()
 
@@ -217,10 +222,12 @@ def test_votes_that_come_late_elect_no_second_leader() -> None:
     servers.pump()
     late = list(servers.network)
     servers.network.clear()
+    servers.isolate("a")
     servers["b"].campaign(servers.now)
-    servers.deliver()
-    assert servers.leaders() == ["b"]
+    servers.deliver(lambda message: isinstance(message, (RequestVote, RequestVoteResponse)))
+    assert (servers.leaders(), servers["a"].term) == (["b"], servers["b"].term)
 
+    servers.heal()
     servers.network.extend(late)
     servers.deliver()
 

@@ -73,6 +73,8 @@ def test_a_server_that_was_cut_off_and_asks_first_disturbs_nobody() -> None:
     servers.advance(20.0)
 
     servers.heal()
+    servers["c"].campaign(servers.now)
+    servers.deliver()
     servers.advance(5.0)
 
     assert (servers.leaders(), servers["c"].term) == (["a"], term)

@@ -22,6 +22,7 @@ BUGS = (
         (
             "test_scenarios_safety::test_who_lacks_what_is_committed_is_not_elected",
             "test_paper::test_5_4_1_only_one_whose_log_is_as_up_to_date_gets_a_vote",
+            "test_scenarios_safety::test_two_halves_of_a_changed_cluster_never_decide_apart",
         ),
     ),
     Bug(
@@ -58,6 +59,7 @@ BUGS = (
         (
             "test_scenarios_safety::test_two_candidates_of_one_term_do_not_both_win",
             "test_paper::test_5_2_a_server_votes_for_one_candidate_in_a_term",
+            "test_scenarios_peers::test_votes_that_come_late_elect_no_second_leader",
         ),
     ),
     Bug(
@@ -245,6 +247,7 @@ BUGS = (
         (
             "server.test_elections::test_a_pre_vote_is_granted_in_a_later_term_whoever_had_our_vote",
             "server.test_elections::test_the_leader_itself_is_no_rival_of_the_leader",
+            "test_scenarios_progress::test_a_pre_vote_that_ends_in_a_tie_is_repeated",
         ),
     ),
     Bug(
@@ -289,6 +292,7 @@ BUGS = (
         (
             "test_scenarios_progress::test_a_server_that_was_cut_off_in_a_later_term_comes_back",
             "test_paper::test_5_1_a_request_of_an_earlier_term_is_refused",
+            "test_scenarios_progress::test_a_learner_of_a_later_term_disturbs_nobody_for_long",
         ),
     ),
     Bug(
@@ -310,6 +314,7 @@ BUGS = (
         (
             "server.test_elections::test_who_hears_a_leader_refuses_others_and_says_why",
             "server.test_elections::test_a_leader_that_hears_its_quorum_is_loyal_to_itself",
+            "test_scenarios_progress::test_a_server_that_was_cut_off_and_asks_first_disturbs_nobody",
         ),
     ),
     Bug(
@@ -325,6 +330,8 @@ BUGS = (
         (
             "server.test_elections::test_a_candidate_that_the_leader_sent_gets_a_vote_at_once",
             "server.test_leading::test_leadership_is_handed_over_by_way_of_a_follower",
+            "test_scenarios_peers::test_a_promoted_learner_can_lead",
+            "test_scenarios_peers::test_leadership_is_handed_to_one_that_needs_a_snapshot_first",
         ),
     ),
     Bug(

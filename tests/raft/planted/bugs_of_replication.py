@@ -184,7 +184,10 @@ BUGS = (
         "rejection-taken-for-acceptance",
         "A leader takes the index of a rejection for acknowledged.",
         (Edit(_REPLICATION + "on_append_response", "if message.rejected:", "if False:"),),
-        ("test_paper::test_5_3_figure_7_a_leader_makes_every_followers_log_its_own",),
+        (
+            "test_paper::test_5_3_figure_7_a_leader_makes_every_followers_log_its_own",
+            "test_scenarios_peers::test_a_slow_follower_catches_up_after_a_compaction",
+        ),
     ),
     Bug(
         "old-acknowledgement-counts",
@@ -228,6 +231,7 @@ BUGS = (
         (
             "test_scenarios_progress::test_a_probe_that_was_lost_is_sent_again",
             "server.test_replication::test_an_answered_heartbeat_lets_the_next_probe_go",
+            "test_scenarios_progress::test_a_leader_that_is_cut_off_loses_what_it_took_and_says_so",
         ),
     ),
     Bug(

@@ -14,13 +14,23 @@ import pytest
 from attrs import frozen
 
 from raft.testing.chaos import Chaos
-from tests.raft.planted import bugs_of_elections, bugs_of_leaders, bugs_of_replication
+from tests.raft.planted import (
+    bugs_of_elections,
+    bugs_of_leaders,
+    bugs_of_replication,
+    bugs_of_scenarios,
+)
 from tests.raft.planted.killing import PATIENCE, Endless, failure, patience
 from tests.raft.planted.planting import Bug
 
 BUGS: dict[str, Bug] = {
     bug.name: bug
-    for bug in (*bugs_of_elections.BUGS, *bugs_of_replication.BUGS, *bugs_of_leaders.BUGS)
+    for bug in (
+        *bugs_of_elections.BUGS,
+        *bugs_of_replication.BUGS,
+        *bugs_of_leaders.BUGS,
+        *bugs_of_scenarios.BUGS,
+    )
 }
 NO_BUG = Bug("none", "No bug: nothing may fail.", (), ())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 from raft.membership.quorum import majority
@@ -17,6 +19,20 @@ def test_a_planted_bug_is_killed_by_its_named_tests(name: str) -> None:
 
     assert bug.killers
     assert [death.killer for death in deaths] == list(bug.killers)
+
+
+@pytest.mark.parametrize(
+    "module", ["test_scenarios_peers", "test_scenarios_progress", "test_scenarios_safety"]
+)
+def test_each_scenario_kills_a_bug(module: str) -> None:
+    """What no bug can make fail proves nothing."""
+    tests = {
+        f"{module}::{name}"
+        for name in vars(import_module(f"tests.raft.{module}"))
+        if name.startswith("test_")
+    }
+
+    assert sorted(tests - {killer for bug in BUGS.values() for killer in bug.killers}) == []
 
 
 def test_without_a_bug_nothing_is_killed() -> None:
