@@ -114,11 +114,12 @@ class Entries(Sequence[Entry]):
         payloads: The payload of each entry; b"" for empty ones, the context for configurations.
         marks: Index and configuration of those that are not the application's, in order; the
             configuration is None for empty entries.
+        size: Bytes of all payloads; configurations count for `CONFIGURATION_SIZE` more.
 
     Iterating makes an `Entry` of each; `commands` is the fast way to the application's.
     """
 
-    __slots__ = ("_size", "first_index", "marks", "payloads", "runs")
+    __slots__ = ("first_index", "marks", "payloads", "runs", "size")
 
     def __init__(
         self,
@@ -132,7 +133,7 @@ class Entries(Sequence[Entry]):
         self.runs = runs
         self.payloads = payloads
         self.marks = marks
-        self._size = size
+        self.size = size if size >= 0 else _size_of(payloads, marks)
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Entries:
@@ -166,16 +167,6 @@ class Entries(Sequence[Entry]):
     def last_term(self) -> int:
         """Term of the last; 0 for no entries."""
         return self.runs[-1][1] if self.runs else 0
-
-    @property
-    def size(self) -> int:
-        """Bytes of all payloads; configurations count for `CONFIGURATION_SIZE` more."""
-        if self._size < 0:
-            size = sum(map(len, self.payloads))
-            if self.marks:
-                size += CONFIGURATION_SIZE * sum(1 for mark in self.marks if mark[1] is not None)
-            self._size = size
-        return self._size
 
     def term_at(self, index: int) -> int:
         """Return the term of an entry, which must be one of these."""
@@ -254,6 +245,12 @@ class Entries(Sequence[Entry]):
         shown = [f"{entry.term}/{entry.index}" for entry in self[:8]]
         more = ["..."] if len(self) > 8 else []
         return f"<Entries {' '.join(shown + more)}>"
+
+
+def _size_of(payloads: tuple[bytes, ...], marks: tuple[Mark, ...]) -> int:
+    """Return what entries count for in limits, bytes."""
+    configurations = sum(configuration is not None for _, configuration in marks) if marks else 0
+    return sum(map(len, payloads)) + CONFIGURATION_SIZE * configurations
 
 
 def index_of(pair: tuple[int, object]) -> int:

@@ -221,7 +221,8 @@ class Raft:
             item = queue.popleft()
             if not isinstance(item, tuple):
                 return item
-            output = item[0](item[1])
+            make, argument = item
+            output = make(argument)
             if output is not None:
                 return output
         return None

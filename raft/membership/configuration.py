@@ -124,11 +124,15 @@ class Configuration:
     @property
     def members(self) -> tuple[str, ...]:
         """Everyone who receives the log, in order."""
+        if not (self.voters_outgoing or self.learners):
+            return self.voters
         return tuple(sorted({*self.voters, *self.voters_outgoing, *self.learners}))
 
     @property
     def all_voters(self) -> tuple[str, ...]:
         """Everyone who has a vote, new and outgoing, in order."""
+        if not self.voters_outgoing:
+            return self.voters
         return tuple(sorted({*self.voters, *self.voters_outgoing}))
 
     def is_electable(self, server: str) -> bool:

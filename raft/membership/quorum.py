@@ -109,7 +109,7 @@ def vote_result(
 
 def _majority_vote(votes: Mapping[str, bool], voters: Iterable[str]) -> VoteResult:
     """Return how the election stands in one half."""
-    answers = [votes.get(voter) for voter in voters]
+    answers = list(map(votes.get, voters))
     if not answers:
         return _WON
     needed = majority(len(answers))

@@ -26,8 +26,11 @@ from raft.server.applying import Applying
 from raft.server.core import Core
 from raft.server.durability import Durability
 
+# Looked up once: a member's name behind its class costs as much as several calls.
 FOLLOWER, PRE_CANDIDATE = Role.FOLLOWER, Role.PRE_CANDIDATE
 CANDIDATE, LEADER = Role.CANDIDATE, Role.LEADER
+WON, LOST, PENDING = VoteResult.WON, VoteResult.LOST, VoteResult.PENDING
+NO_REFUSAL = Refusal.NONE
 
 
 class Elections:
@@ -276,36 +279,32 @@ class Elections:
         core = self._core
         if core.role is not PRE_CANDIDATE or message.term != core.term + message.granted:
             return  # An answer to an earlier question says nothing about this one.
-        match self._count(message):
-            case VoteResult.WON if not self._has_unapplied_configuration():
-                self._ask(Cause.PRE_VOTE_WON)
-            case VoteResult.LOST:
-                self._lose()
-            case _:
-                pass
+        result = self._count(message)
+        if result is WON and not self._has_unapplied_configuration():
+            self._ask(Cause.PRE_VOTE_WON)
+        elif result is LOST:
+            self._lose()
 
     def on_vote_response(self, message: RequestVoteResponse) -> None:
         """Lead if a quorum voted for us."""
         self._learn_commit(message.commit, message.commit_term)
         if self._core.role is not CANDIDATE:
             return
-        match self._count(message):
-            case VoteResult.WON if not self._has_unapplied_configuration():
-                self._become_leader()
-            case VoteResult.LOST:
-                self._lose()
-            case _:
-                pass
+        result = self._count(message)
+        if result is WON and not self._has_unapplied_configuration():
+            self._become_leader()
+        elif result is LOST:
+            self._lose()
 
     def _count(self, message: RequestVoteResponse | RequestPreVoteResponse) -> VoteResult:
         """Count an answer, the first of each voter, and return how the election stands."""
-        refusal = Refusal.NONE if message.granted else message.refusal
+        refusal = NO_REFUSAL if message.granted else message.refusal
         configuration = self._core.configuration
         if message.source not in configuration.all_voters:
             self._core.reject(message, "vote of a stranger")
-            return VoteResult.PENDING
+            return PENDING
         self._votes.setdefault(message.source, refusal)
-        votes = {voter: refusal is Refusal.NONE for voter, refusal in self._votes.items()}
+        votes = {voter: refusal is NO_REFUSAL for voter, refusal in self._votes.items()}
         return vote_result(votes, configuration.voters, configuration.voters_outgoing)
 
     def _lose(self) -> None:
@@ -317,7 +316,7 @@ class Elections:
         """Tell that a campaign did not succeed."""
         core = self._core
         pre_vote = core.role is PRE_CANDIDATE
-        refusals = sorted(item for item in self._votes.items() if item[1] is not Refusal.NONE)
+        refusals = sorted(item for item in self._votes.items() if item[1] is not NO_REFUSAL)
         core.emit(ElectionFailed(core.term + pre_vote, pre_vote, tuple(refusals)))
 
     # --- voters
@@ -338,11 +337,11 @@ class Elections:
         core = self._core
         transfer = type(message) is RequestVote and message.transfer
         if transfer or not core.config.check_quorum or message.source == core.leader:
-            return Refusal.NONE
+            return NO_REFUSAL
         if core.now < self._patient_until:
             return Refusal.LEASE
         if not self._hears_leader(core.now):
-            return Refusal.NONE
+            return NO_REFUSAL
         known = message.source in core.configuration.members
         return Refusal.LEADER_ALIVE if known else Refusal.NOT_A_MEMBER
 
@@ -354,7 +353,7 @@ class Elections:
         """
         core = self._core
         refusal = self._refusal(message)
-        if refusal is Refusal.NONE:
+        if refusal is NO_REFUSAL:
             if core.voted_for is None:
                 core.voted_for = message.source
                 self._durability.changed()
@@ -366,7 +365,7 @@ class Elections:
     def on_request_pre_vote(self, message: RequestPreVote) -> None:
         """Tell whether we would vote; nothing changes by that."""
         refusal = self._refusal(message)
-        if refusal is not Refusal.NONE:
+        if refusal is not NO_REFUSAL:
             self._learn_commit(message.commit, message.commit_term)
         self.answer(message, refusal)
 
@@ -387,7 +386,7 @@ class Elections:
         )
         if message.priority < core.config.priority and same_log and self.is_promotable:
             return Refusal.PRIORITY
-        return Refusal.NONE
+        return NO_REFUSAL
 
     def answer(self, message: RequestVote | RequestPreVote, refusal: Refusal) -> None:
         """Answer a candidate, once our term and vote are durable.
@@ -398,7 +397,7 @@ class Elections:
         later term.
         """
         core = self._core
-        granted = refusal is Refusal.NONE
+        granted = refusal is NO_REFUSAL
         if type(message) is RequestPreVote:
             term = message.term if granted else core.term
             kind: type[RequestVoteResponse | RequestPreVoteResponse] = RequestPreVoteResponse

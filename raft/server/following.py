@@ -60,10 +60,11 @@ class Following:
                 self._durability.changed()
             else:
                 self._merge(message)
-        # Not our last index: what we have behind the new entries may not be the leader's.
-        commit = min(message.commit, last_new)
-        if commit > core.commit:
-            self._applying.commit(commit)
+        if message.commit > core.commit:
+            # Not our last index: what we have behind the new entries may not be the leader's.
+            commit = min(message.commit, last_new)
+            if commit > core.commit:
+                self._applying.commit(commit)
         self._durability.acknowledge(message.source, last_new)
 
     def _is_sound(self, message: AppendEntries) -> bool:
@@ -73,7 +74,9 @@ class Following:
             entries.first_index == message.prev_index + 1
             and entries.runs[0][1] >= message.prev_term
             and entries.runs[-1][1] <= message.term
-            and not any(mark[1] is not None and not mark[1].voters for mark in entries.marks)
+            and not (
+                entries.marks and any(mark[1] and not mark[1].voters for mark in entries.marks)
+            )
         )
 
     def _merge(self, message: AppendEntries) -> None:

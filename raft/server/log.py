@@ -67,13 +67,13 @@ class Log:
 
     def term_at(self, index: int) -> int | None:
         """Return the term of an entry or of the base; None if it is compacted or not there yet."""
-        if index > self.last_index or index < self.base_index:
+        if index > self.last_index:
             return None
         runs = self._runs
         if runs and index >= runs[-1][0]:
-            return runs[-1][1]
-        if index == self.base_index:
-            return self.base_term
+            return self.last_term
+        if index <= self.base_index:
+            return self.base_term if index == self.base_index else None
         return runs[bisect_right(runs, index, key=index_of) - 1][1]
 
     def entries(self, first: int, last: int) -> Entries:

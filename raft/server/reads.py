@@ -158,6 +158,8 @@ class Reads:
 
     def on_leader_changed(self) -> None:
         """Ask the next leader instead."""
+        if self.is_idle and not self._asked:
+            return
         own = self._core.id
         waiting = [number for source, number in self.postponed if source == own]
         waiting += [number for _, _, source, number in self.unconfirmed if source == own]

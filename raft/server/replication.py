@@ -182,7 +182,8 @@ class Replication:
             return SendMessage(self.heartbeat(peer, round_due))
         message: AppendEntries | InstallSnapshot | None
         if peer.state is REPLICATE:
-            message = self._next_entries(peer)
+            is_new = peer.next <= core.log.last_index or peer.probe_due
+            message = self._next_entries(peer) if is_new else None
         elif peer.state is PROBE:
             message = self._next_probe(peer)
         else:

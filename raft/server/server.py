@@ -42,7 +42,7 @@ from raft.outputs import Cause, QuiescenceChanged, Role
 from raft.server.applying import Applying
 from raft.server.core import Core
 from raft.server.durability import Durability
-from raft.server.elections import Elections
+from raft.server.elections import NO_REFUSAL, Elections
 from raft.server.following import Following
 from raft.server.forwarding import Forwarding
 from raft.server.leading import Leader
@@ -189,7 +189,7 @@ class Server:
             return False
         if isinstance(message, (RequestVote, RequestPreVote)):
             refusal = self.elections.loyal_refusal(message)
-            if refusal is not Refusal.NONE:
+            if refusal is not NO_REFUSAL:
                 self.elections.answer(message, refusal)
                 return False
         if isinstance(message, RequestPreVote):
