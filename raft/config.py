@@ -48,6 +48,8 @@ def _flag(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 _SIZE_MAX = 1 << 40
+#: What `Config.check_reload` lets nobody change.
+_FIXED = ("lease_reads", "quiescence", "persists_max")
 
 
 @frozen(kw_only=True)
@@ -142,6 +144,20 @@ class Config:
             raise ValueError("lease_reads needs check_quorum: it is what lets no other lead")
         if self.lease_reads and not self.pre_vote:
             raise ValueError("lease_reads needs pre_vote: candidates would end leases")
+
+    def check_reload(self, later: Config) -> None:
+        """Refuse what a running server can't go over to from this.
+
+        Raises:
+            ValueError: Another value for leases, sleep, or what waits for the disk: these need a
+                restart. With leases, another election timeout: a lease that was taken counts on
+                the patience that was promised.
+        """
+        for name in _FIXED:
+            if getattr(self, name) != getattr(later, name):
+                raise ValueError(f"{name} can't change while the server runs")
+        if self.lease_reads and self.election_timeout != later.election_timeout:
+            raise ValueError("election_timeout can't change while there may be leases")
 
     @property
     def election_timeout_limit(self) -> float:

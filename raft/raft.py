@@ -536,6 +536,21 @@ class Raft:
         core.commit = core.log.last_index
         self._server.durability.changed()
 
+    def reload(self, config: Config, now: float) -> None:
+        """Go on with other timings, limits and switches; without a restart, and in any role.
+
+        Reads, transfers and forwarded proposals that wait keep their deadlines, and a snapshot
+        that is being sent its chunks.
+
+        Raises:
+            ValueError: `Config.check_reload` refuses.
+        """
+        if not isinstance(config, Config):
+            raise TypeError(f"not a Config: {config!r}")
+        self._core.config.check_reload(config)
+        self._server.clock(now)
+        self._server.reload(config)
+
     # --- inputs from the application: sleep --------------------------------------------------
 
     def quiesce(self, now: float) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from raft.config import Config
 from raft.entries import TERM_MAX
 from raft.membership.quorum import VoteResult, vote_result
 from raft.messages import (
@@ -142,6 +143,14 @@ class Elections:
         low, high = core.config.election_timeout, core.config.election_timeout_limit
         self._timeout = low + (high - low) * core.rng.random()
         self._waiting_since = core.now
+
+    def on_reload(self, before: Config) -> None:
+        """Wait for a time of the new range, if it is new, from the same moment on."""
+        config, since = self._core.config, self._waiting_since
+        timeouts = (before.election_timeout, before.election_timeout_limit)
+        if timeouts != (config.election_timeout, config.election_timeout_limit):
+            self._draw_timeout()
+            self._waiting_since = since
 
     def _follow(self, leader: str | None) -> None:
         """Note who leads; one that is named was just heard."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from raft.config import Config
 from raft.entries import LogId
 from raft.errors import (
     ChangePending,
@@ -300,6 +301,13 @@ class Leader:
             self.confirm_rounds()
             if core.configuration.auto_leave:
                 self.on_applied()
+
+    def on_reload(self, before: Config) -> None:
+        """Take over other intervals and windows."""
+        core = self._core
+        self._heartbeat_due = min(self._heartbeat_due, core.now + core.config.heartbeat_interval)
+        self._quorum_due = self.replication.quorum_heard_at() + core.config.election_timeout
+        self.replication.on_reload(before)
 
     # --- handing over
 

@@ -99,6 +99,11 @@ class Progress:
         self._sizes.append(size)
         self.inflight_size += size
 
+    @property
+    def inflight_size_before_last(self) -> int:
+        """What `inflight_size` was when the last message under way was sent, or less."""
+        return self.inflight_size - self._sizes[-1]
+
     def acknowledged(self, index: int) -> bool:
         """Note that it has everything up to `index`; return whether that is news."""
         ends = self.ends

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from raft.config import Config
 from raft.entries import NO_ENTRIES, Entries
 from raft.membership.quorum import INFINITY, majority_reached
 from raft.messages import (
@@ -384,6 +385,20 @@ class Replication:
             peer.probe_due = True
             self.nudge(peer)
 
+    def on_reload(self, before: Config) -> None:
+        """Take over other limits: who has more under way than may be now is probed anew."""
+        config = self._core.config
+        for peer in self.peers.values():
+            if peer.state is REPLICATE and (
+                len(peer.ends) > config.inflight_messages_max
+                or (
+                    config.inflight_size_max < before.inflight_size_max
+                    and peer.inflight_size >= config.inflight_size_max
+                )
+            ):
+                peer.probe()
+        self.nudge_all()
+
     def unreachable(self, peer: Progress) -> None:
         """Send no more behind what may be lost."""
         if peer.state is REPLICATE:
@@ -400,4 +415,4 @@ class Replication:
             assert peer.match <= core.log.last_index
             config = core.config
             assert len(peer.ends) <= config.inflight_messages_max
-            assert peer.inflight_size < 2 * config.inflight_size_max + config.payload_size_max
+            assert not peer.ends or peer.inflight_size_before_last < config.inflight_size_max

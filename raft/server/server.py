@@ -167,6 +167,14 @@ class Server:
         if core.commit > core.applied:
             self.applying.apply()
 
+    def reload(self, config: Config) -> None:
+        """Take over another configuration of the machine."""
+        core = self.core
+        before, core.config = core.config, config
+        self.elections.on_reload(before)
+        if self.leader is not None:
+            self.leader.on_reload(before)
+
     # --- terms -------------------------------------------------------------------------------
 
     def step(self, message: Message) -> None:

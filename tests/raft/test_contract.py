@@ -128,6 +128,7 @@ MISUSE = (
     call("unsafe_force_configuration", voters("x")),
     call("persisted", 0),
     call("persisted", 1 << 40),
+    call("reload", Config(persists_max=1, quiescence=True)),
 )
 
 
@@ -232,6 +233,13 @@ network = st.one_of(
     calls("snapshot_failed", peers),
 )
 disk = st.just(call("written"))
+reloads = st.sampled_from(
+    [
+        SMALL | {"inflight_messages_max": 1, "reads_max": 1, "payload_size_max": 5},
+        SMALL | {"heartbeat_interval": 0.5, "priority": 1, "forwarding": False},
+        SMALL | {"append_size_max": 8, "inflight_size_max": 8, "read_timeout": 0.3},
+    ]
+).map(lambda options: Config(**options))  # type: ignore[arg-type]
 commands = st.one_of(
     calls("propose", payloads),
     calls("propose_many", st.lists(payloads, max_size=4)),
@@ -248,6 +256,7 @@ commands = st.one_of(
     calls("bootstrap", st.just(voters("a"))),
     calls("quiesce"),
     calls("wake"),
+    calls("reload", reloads),
     calls("unsafe_force_configuration", st.just(voters("a"))),
 )
 # How a becomes leader of term 2, as its logs mostly do not contain by chance.
