@@ -84,6 +84,7 @@ from raft.membership.changes import (
 from raft.membership.configuration import Configuration
 from raft.messages import Message, Refusal
 from raft.outputs import (
+    BacklogDrained,
     Cause,
     ConfigurationChanged,
     Effect,
@@ -121,6 +122,7 @@ __all__ = [
     "AddVoter",
     "AddWitness",
     "AlreadyBootstrapped",
+    "BacklogDrained",
     "CampaignRefused",
     "Cause",
     "Change",

@@ -86,7 +86,7 @@ _DROPS = (
     Drop.TOO_LARGE,
     Drop.TOO_MANY,
     Drop.FORWARDING_OFF,
-    Drop.REMOVED,
+    Drop.DISK_BEHIND,
 )
 
 

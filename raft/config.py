@@ -81,8 +81,12 @@ class Config:
         inflight_messages_max: Unanswered messages with entries to one follower
             (MaxInflightMsgs).
         inflight_size_max: Bytes of entries in them; at least `append_size_max`.
-        uncommitted_size_max: Bytes of proposals that wait for commitment on the leader. What
-            finds none waiting is always let in (MaxUncommittedEntriesSize).
+        uncommitted_size_max: Bytes of proposals that wait on the leader to be committed and
+            durable there. What finds none waiting is always let in (MaxUncommittedEntriesSize).
+            A follower takes no more entries either while so many wait for its disk.
+        uncommitted_entries_max: Entries that wait likewise.
+        gated_messages_max: Messages that wait for a write; what would come beyond is dropped,
+            as if the network had lost it. At least `persists_max`.
         payload_size_max: Bytes of one proposal.
         committed_entries_max: Entries in one `EntriesCommitted`.
         forwarding: Whether proposals may be forwarded to the leader, and are taken from others.
@@ -118,6 +122,7 @@ class Config:
     inflight_messages_max: int = field(default=256, validator=_count(1, 1 << 20))
     inflight_size_max: int = field(default=16 << 20, validator=_count(1, _SIZE_MAX))
     uncommitted_size_max: int = field(default=64 << 20, validator=_count(1, _SIZE_MAX))
+    uncommitted_entries_max: int = field(default=1 << 20, validator=_count(1, 1 << 40))
     payload_size_max: int = field(default=8 << 20, validator=_count(1, _SIZE_MAX))
     committed_entries_max: int = field(default=65536, validator=_count(1, 1 << 24))
     forwarding: bool = field(default=False, validator=_flag)
@@ -127,6 +132,7 @@ class Config:
     forward_timeout: float = field(default=0.0, validator=_number(0, 1e6))
     transfer_timeout: float = field(default=0.0, validator=_number(0, 1e6))
     persists_max: int = field(default=64, validator=_count(1, 1 << 20))
+    gated_messages_max: int = field(default=4096, validator=_count(1, 1 << 24))
     trailing_entries: int = field(default=1024, validator=_count(0, 1 << 40))
     snapshot_chunk_size: int = field(default=256 << 10, validator=_count(1, 1 << 30))
     snapshot_chunks_max: int = field(default=4, validator=_count(1, 1 << 16))
@@ -140,6 +146,8 @@ class Config:
             raise ValueError("election_timeout_max must not be less than election_timeout")
         if self.inflight_size_max < self.append_size_max:
             raise ValueError("inflight_size_max must not be less than append_size_max")
+        if self.gated_messages_max < self.persists_max:
+            raise ValueError("gated_messages_max must not be less than persists_max")
         if self.lease_reads and not self.check_quorum:
             raise ValueError("lease_reads needs check_quorum: it is what lets no other lead")
         if self.lease_reads and not self.pre_vote:

@@ -19,7 +19,7 @@ class Drop(Enum):
     TOO_LARGE = "the payload is larger than the limit"
     TOO_MANY = "too many forwarded proposals wait for their outcome"
     FORWARDING_OFF = "forwarding is switched off"
-    REMOVED = "the leader is no longer a voter"
+    DISK_BEHIND = "too much is proposed and not yet durable on the leader"
 
 
 class ProposalDropped(RaftError):

@@ -370,6 +370,11 @@ class TransferFinished:
 
 
 @frozen
+class BacklogDrained:
+    """Proposals that this leader dropped as too many were under way would now be taken."""
+
+
+@frozen
 class QuiescenceChanged:
     """This server fell silent, or woke."""
 
@@ -406,6 +411,7 @@ Event: TypeAlias = (
     | ForwardFinished
     | TransferFinished
     | LogRegression
+    | BacklogDrained
     | QuiescenceChanged
     | MessageRejected
 )

@@ -18,7 +18,7 @@ from raft.arguments import (
     check_time,
 )
 from raft.config import Config
-from raft.entries import Entries, LogId, LogIds
+from raft.entries import TERM_MAX, Entries, LogId, LogIds
 from raft.errors import (
     AlreadyBootstrapped,
     CampaignRefused,
@@ -233,7 +233,7 @@ class Raft:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`; earlier calls change nothing."""
-        self._server.clock(now)
+        self._core.clock(now)
         self._server.handle_timeout()
 
     # --- inputs from network and disk --------------------------------------------------------
@@ -245,7 +245,7 @@ class Raft:
         """
         core = self._core
         if not now <= core.now:
-            self._server.clock(now)
+            self._core.clock(now)
         if message.to != core.id or message.source == core.id:
             core.reject(message, "not for us" if message.to != core.id else "from ourselves")
             return
@@ -273,7 +273,7 @@ class Raft:
         A leader stops sending it entries behind those that may be lost; a follower of a sleeping
         group whose leader it is wakes.
         """
-        self._server.clock(now)
+        self._core.clock(now)
         core = self._core
         if self._server.leader is not None:
             progress = self._server.leader.replication.peers.get(peer)
@@ -284,7 +284,7 @@ class Raft:
 
     def snapshot_failed(self, peer: str, now: float) -> None:
         """Note that a snapshot can't be brought to a follower: it is tried again later."""
-        self._server.clock(now)
+        self._core.clock(now)
         if self._server.leader is not None:
             progress = self._server.leader.replication.peers.get(peer)
             if progress is not None:
@@ -307,9 +307,7 @@ class Raft:
         size = check_payload(payload, core.config.payload_size_max)
         if leader is None:
             raise NotLeader(core.leader)
-        if not now <= core.now:
-            self._server.clock(now)
-        index = leader.propose((payload,), size)
+        index = leader.propose((payload,), size, now)
         if core.quiescent:
             self._server.wake()
         return LogId(core.term, index)
@@ -320,8 +318,7 @@ class Raft:
         checked, size = check_payloads(payloads, core.config.payload_size_max)
         if self._server.leader is None:
             raise NotLeader(core.leader)
-        self._server.clock(now)
-        first = self._server.leader.propose(checked, size)
+        first = self._server.leader.propose(checked, size, now)
         self._server.stir()
         return LogIds(core.term, first, first + len(checked) - 1)
 
@@ -335,8 +332,7 @@ class Raft:
             ProposalDropped: Forwarding is off, too many wait, or no leader is known.
         """
         checked, size = check_payloads(payloads, self._core.config.payload_size_max)
-        self._server.clock(now)
-        number = self._server.forwarding.forward(checked, size)
+        number = self._server.forwarding.forward(checked, size, now)
         self._server.stir()
         return number
 
@@ -354,8 +350,7 @@ class Raft:
         Raises:
             ReadRefused: Too many reads wait, or leases are switched off.
         """
-        self._server.clock(now)
-        number = self._server.reads.read(lease=lease)
+        number = self._server.reads.read(now, lease=lease)
         self._server.stir()
         return number
 
@@ -380,7 +375,7 @@ class Raft:
             raise CompactionRefused(f"only entries up to {core.applied} were handed out")
         if index <= (core.snapshot.index if core.snapshot is not None else 0):
             raise CompactionRefused(f"there is a snapshot of index {index} or later already")
-        self._server.clock(now)
+        self._core.clock(now)
         found = core.log.configuration_at(index)
         if found is None and core.snapshot is None:
             found = 0, Configuration()
@@ -410,7 +405,7 @@ class Raft:
         check_configuration(configuration)
         if core.term or core.log.last_index:
             raise AlreadyBootstrapped(f"{core.id} is in term {core.term} already")
-        self._server.clock(now)
+        self._core.clock(now)
         self._server.elections.become_follower(1, None, Cause.FORCED)
         self._adopt(configuration)
 
@@ -442,8 +437,7 @@ class Raft:
         checked = check_change(change)
         if self._server.leader is None:
             raise NotLeader(self._core.leader)
-        self._server.clock(now)
-        log_id = self._server.leader.change(checked, expected_index)
+        log_id = self._server.leader.change(checked, expected_index, now)
         self._server.stir()
         return log_id
 
@@ -461,12 +455,12 @@ class Raft:
         check_id(to)
         if self._server.leader is None and core.leader is None:
             raise NotLeader
-        self._server.clock(now)
-        if self._server.leader is None:
-            assert core.leader is not None
-            core.send(TransferLeadership(core.leader, core.id, 0, to))
+        if self._server.leader is not None:
+            self._server.leader.transfer(to, now)
         else:
-            self._server.leader.transfer(to)
+            assert core.leader is not None
+            core.clock(now)
+            core.send(TransferLeadership(core.leader, core.id, 0, to))
         self._server.stir()
 
     def campaign(self, now: float) -> None:
@@ -475,10 +469,10 @@ class Raft:
         Raises:
             CampaignRefused: It may not, for the reason given.
         """
-        self._server.clock(now)
-        reason = self._server.elections.may_campaign(self._core.now)
+        reason = self._server.elections.may_campaign(max(self._core.now, check_time(now)))
         if reason:
             raise CampaignRefused(reason)
+        self._core.clock(now)
         self._server.stir()
         self._server.elections.campaign(Cause.CAMPAIGN)
 
@@ -490,7 +484,7 @@ class Raft:
         """
         if self._server.leader is None:
             raise NotLeader(self._core.leader)
-        self._server.clock(now)
+        self._core.clock(now)
         self._server.step_down(Cause.STEPPED_DOWN)
 
     def forget_leader(self, now: float) -> None:
@@ -502,7 +496,7 @@ class Raft:
         core = self._core
         if core.config.lease_reads:
             raise CampaignRefused("the leader may have a lease")
-        self._server.clock(now)
+        self._core.clock(now)
         if core.role is FOLLOWER:
             self._server.stir()
             core.follow(None)
@@ -517,12 +511,15 @@ class Raft:
 
         Raises:
             ValueError: The configuration doesn't let this server lead.
+            CampaignRefused: There is no later term to lead in.
         """
         core = self._core
         check_configuration(configuration)
         if not configuration.is_electable(core.id):
             raise ValueError(f"{core.id} must be a voter that may lead")
-        self._server.clock(now)
+        if core.term + 2 > TERM_MAX:  # one for the configuration, one to be elected in
+            raise CampaignRefused("the last term of all is reached")
+        self._core.clock(now)
         self._server.stir()
         core.regressed = False
         self._server.elections.become_follower(core.term + 1, None, Cause.FORCED)
@@ -563,7 +560,7 @@ class Raft:
             Whether the group sleeps: only a leader can have it so, and only if all members have
             everything and nothing waits.
         """
-        self._server.clock(now)
+        self._core.clock(now)
         core, leader = self._core, self._server.leader
         if leader is None or not core.config.quiescence or not self._server.reads.is_idle:
             return core.quiescent
@@ -571,5 +568,5 @@ class Raft:
 
     def wake(self, now: float) -> None:
         """Wake a sleeping group."""
-        self._server.clock(now)
+        self._core.clock(now)
         self._server.stir()

@@ -18,6 +18,7 @@ class Stats:
         snapshots_sent: Snapshots that followers were begun to be sent.
         snapshots_installed: Snapshots received and installed.
         reads: Reads that were answered; `reads_failed`: those that were not.
+        gated_dropped: Messages that were not sent, as too many waited for the disk.
         rejected: Messages that were not taken, by reason.
     """
 
@@ -31,6 +32,7 @@ class Stats:
     snapshots_installed: int = 0
     reads: int = 0
     reads_failed: int = 0
+    gated_dropped: int = 0
     rejected: dict[str, int] = Factory(dict)
 
     def reject(self, reason: str) -> None:

@@ -156,6 +156,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "AddVoter",
         "AddWitness",
         "AlreadyBootstrapped",
+        "BacklogDrained",
         "CampaignRefused",
         "Cause",
         "Change",

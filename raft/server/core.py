@@ -14,6 +14,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, TypeAlias
 
+from raft.arguments import TIME_MAX
 from raft.config import Config
 from raft.membership.configuration import Configuration
 from raft.messages import Message
@@ -32,7 +33,7 @@ class Core:
         id: Our own.
         config: How we behave.
         rng: The only source of chance.
-        now: Newest time that any input gave, seconds; only the machine sets it, and never back.
+        now: Newest time that any input gave, seconds; it never goes back.
         term: Latest term we have been in. Persistent.
         voted_for: Whom we voted for in it. Persistent.
         regressed: Whether we lost acknowledged entries. Persistent.
@@ -105,6 +106,17 @@ class Core:
         self._leader_changed = leader_changed
         # Answers to what a former life asked may still come: begin where it hardly was.
         self._handle = self._request = rng.getrandbits(48)
+
+    def clock(self, now: float) -> None:
+        """Take note of the time, which never goes back.
+
+        Raises:
+            ValueError: It is none.
+        """
+        if not now <= self.now:  # so that what is no number is refused, too
+            if not now <= TIME_MAX:
+                raise ValueError(f"time must be within {TIME_MAX:.0e} seconds, not {now}")
+            self.now = now
 
     def emit(self, output: Output) -> None:
         """Queue one output."""

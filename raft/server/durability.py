@@ -28,12 +28,6 @@ from raft.server.core import Core, Intent
 from raft.stored import HardState, Snapshot
 
 
-def _acknowledges(message: Message, index: int) -> bool:
-    """Return whether a message says that the entry at `index` is durable here."""
-    kind = AppendEntriesResponse
-    return isinstance(message, kind) and not message.rejected and message.index >= index
-
-
 class Durability:
     """The machine's writes, in order, and the messages that wait for them.
 
@@ -49,6 +43,7 @@ class Durability:
         "_core",
         "_deliver",
         "_dirty",
+        "_durable_size",
         "_gate",
         "_intent",
         "_outstanding",
@@ -56,6 +51,7 @@ class Durability:
         "_seq",
         "_snapshot",
         "_snapshot_seq",
+        "_taken_size",
         "_truncate_from",
         "_unsaved_from",
         "index",
@@ -75,8 +71,13 @@ class Durability:
         # Sequence number of the Persist handed out last, and of the one reported last.
         self._seq = 0
         self._confirmed = 0
-        # Of each Persist in between: its number, and up to where the log is durable after it.
-        self._outstanding: deque[tuple[int, int]] = deque()
+        # Bytes of all entries and leaders' snapshots that were ever to be written, and of those
+        # that are; what was replaced meanwhile counts as long as it waits.
+        self._taken_size = 0
+        self._durable_size = 0
+        # Of each Persist in between: its number, and up to where the log is durable after it, as
+        # an index and as bytes.
+        self._outstanding: deque[tuple[int, int, int]] = deque()
         # Whether something waits to be handed out, and whether an intent to do so is queued.
         self._dirty = False
         self._queued = False
@@ -88,14 +89,34 @@ class Durability:
         """Whether everything is durable."""
         return not self._dirty and self._confirmed == self._seq
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits for the disk that no more should be taken."""
+        config = self._core.config
+        return (
+            self._core.log.last_index - self.index >= config.uncommitted_entries_max
+            or self._taken_size - self._durable_size >= config.uncommitted_size_max
+        )
+
     # --- what changed
 
-    def changed(self) -> None:
-        """Have the hard state and all new entries written."""
+    def changed(self, size: int = 0) -> None:
+        """Have the hard state and all new entries, `size` bytes more, written."""
         self._dirty = True
+        self._taken_size += size
         if not self._queued and len(self._outstanding) < self._core.config.persists_max:
             self._queued = True
             self._core.outputs.append(self._intent)
+
+    def term_began(self) -> None:
+        """Have a new term written, and no longer say what was to be said in earlier ones.
+
+        It is of no use to anyone any more; of what was acknowledged, the new leader may replace
+        a part before it is durable.
+        """
+        term = self._core.term
+        self._gate = deque(item for item in self._gate if item[1].term >= term)
+        self.changed()
 
     def truncated(self, index: int) -> None:
         """Note that the log's entries from `index` on were removed."""
@@ -113,13 +134,18 @@ class Durability:
         self._snapshot = self.snapshot_due = snapshot
         self._snapshot_seq = self._seq + 1
         self._truncate_from = self._unsaved_from = snapshot.index + 1
-        self.changed()
+        self.changed(len(snapshot.data))
 
     def _take_back(self, index: int) -> None:
-        """Have no write that was handed out count for what is behind `index`."""
+        """Have no write that was handed out count for what is behind `index`.
+
+        Acknowledgements that wait stay: those of earlier terms are gone, and what the leader of
+        this term was told that it has, it never replaces by something else.
+        """
         self.index = min(self.index, index)
-        self._outstanding = deque((seq, min(last, index)) for seq, last in self._outstanding)
-        self._gate = deque(item for item in self._gate if not _acknowledges(item[1], index + 1))
+        self._outstanding = deque(
+            (seq, min(last, index), size) for seq, last, size in self._outstanding
+        )
 
     # --- out
 
@@ -130,7 +156,7 @@ class Durability:
         self._seq += 1
         first, last = self._unsaved_from, log.last_index
         self._unsaved_from = last + 1
-        self._outstanding.append((self._seq, last))
+        self._outstanding.append((self._seq, last, self._taken_size))
         entries = log.entries(first, last) if first <= last else NO_ENTRIES
         state = HardState(core.term, core.voted_for, core.commit, core.regressed)
         if self._snapshot is None:
@@ -147,9 +173,20 @@ class Durability:
         """
         seq = self._seq + self._dirty
         if seq > self._confirmed:
-            self._gate.append((seq, message))
+            self._hold(seq, message)
         else:
             self._core.send(message)
+
+    def _hold(self, seq: int, message: Message) -> None:
+        """Keep a message until a write is durable, unless too many wait: any may be lost.
+
+        Only our own vote may not; there is one in a term, and none of the terms before.
+        """
+        core = self._core
+        if len(self._gate) < core.config.gated_messages_max or message.to == core.id:
+            self._gate.append((seq, message))
+        else:
+            core.stats.gated_dropped += 1
 
     def acknowledge(self, leader: str, index: int) -> None:
         """Tell the leader that everything up to `index` is durable here, once it is.
@@ -171,13 +208,13 @@ class Durability:
                 return
         message = AppendEntriesResponse(leader, core.id, core.term, False, index)
         if seq > self._confirmed:
-            gate.append((seq, message))
+            self._hold(seq, message)
         else:
             core.outputs.append(SendMessage(message))
 
     # --- in
 
-    def confirm(self, seq: int) -> Snapshot | None:
+    def confirm(self, seq: int, now: float) -> Snapshot | None:
         """Note that everything up to a Persist is durable.
 
         Returns:
@@ -188,9 +225,11 @@ class Durability:
         """
         if type(seq) is not int or not 0 < seq <= self._seq:
             raise UnknownSequence(f"{seq!r} was never handed out; the last Persist was {self._seq}")
+        if not now <= self._core.now:
+            self._core.clock(now)
         outstanding = self._outstanding
         while outstanding and outstanding[0][0] <= seq:
-            self._confirmed, self.index = outstanding.popleft()
+            self._confirmed, self.index, self._durable_size = outstanding.popleft()
         if self._dirty and not self._queued:
             self.changed()
         if self.snapshot_due is not None and self._snapshot_seq <= self._confirmed:
@@ -200,9 +239,9 @@ class Durability:
 
     def release(self) -> None:
         """Let go what waited for what is durable now."""
-        gate, core = self._gate, self._core
-        while gate and gate[0][0] <= self._confirmed:
-            message = gate.popleft()[1]
+        core = self._core
+        while self._gate and self._gate[0][0] <= self._confirmed:
+            message = self._gate.popleft()[1]
             if message.to == core.id:
                 self._deliver(message)
             else:
@@ -215,7 +254,9 @@ class Durability:
         assert self._unsaved_from <= log.last_index + 1
         assert len(self._outstanding) <= self._core.config.persists_max
         assert not self._queued or self._dirty
-        seqs = [seq for seq, _ in self._outstanding]
+        seqs = [seq for seq, _, _ in self._outstanding]
         assert seqs == list(range(self._confirmed + 1, self._seq + 1))
         assert [seq for seq, _ in self._gate] == sorted(seq for seq, _ in self._gate)
         assert all(seq > self._confirmed for seq, _ in self._gate)
+        assert len(self._gate) <= self._core.config.gated_messages_max + 1
+        assert self._dirty or self._outstanding or self._taken_size == self._durable_size

@@ -96,7 +96,7 @@ class Elections:
             assert term > core.term
             core.term = term
             core.voted_for = None
-            self._durability.changed()
+            self._durability.term_began()
         self._change_role(FOLLOWER, cause)
         self._draw_timeout()
         self._follow(leader)
@@ -113,7 +113,7 @@ class Elections:
         core = self._core
         core.term += 1
         core.voted_for = core.id
-        self._durability.changed()
+        self._durability.term_began()
         self._change_role(CANDIDATE, cause)
         self._draw_timeout()
         core.follow(None)

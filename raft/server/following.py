@@ -45,6 +45,9 @@ class Following:
             core.leader_heard_at = core.now
         else:
             self._elections.heard(message.source)
+        if entries.payloads and self._durability.is_behind:
+            core.reject(message, "disk behind")
+            return
         prev, log = message.prev_index, core.log
         if prev < core.commit:
             # What is committed is right, and may be compacted: never look below.
@@ -57,7 +60,7 @@ class Following:
         if entries.payloads:
             if prev == log.last_index:
                 log.extend(entries)
-                self._durability.changed()
+                self._durability.changed(entries.size)
             else:
                 self._merge(message)
         if message.commit > core.commit:
@@ -93,8 +96,9 @@ class Following:
             core.stats.truncated += log.last_index - missing + 1
             log.truncate(missing)
             self._durability.truncated(missing)
-        log.extend(entries.between(missing, entries.last_index))
-        self._durability.changed()
+        new = entries.between(missing, entries.last_index)
+        log.extend(new)
+        self._durability.changed(new.size)
 
     def _refuse(self, message: AppendEntries) -> None:
         """Tell the leader where the logs may agree at best."""

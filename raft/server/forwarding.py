@@ -44,7 +44,7 @@ class Forwarding:
         self.leader: Leader | None = None
         self.batches: dict[int, _Batch] = {}
 
-    def forward(self, payloads: tuple[bytes, ...], size: int) -> int:
+    def forward(self, payloads: tuple[bytes, ...], size: int, now: float) -> int:
         """Propose here if we lead, else there; return the number of the request.
 
         Raises:
@@ -57,7 +57,8 @@ class Forwarding:
             raise ProposalDropped(Drop.TOO_MANY, core.leader)
         if core.leader is None:
             raise ProposalDropped(Drop.NO_LEADER)
-        ids = None if self.leader is None else self._append(payloads, size)
+        ids = None if self.leader is None else self._append(payloads, size, now)
+        core.clock(now)
         number = core.next_handle()
         batch = _Batch(len(payloads), core.now + core.config.forward_limit, core.leader)
         batch.ids = ids
@@ -87,12 +88,12 @@ class Forwarding:
             raise ProposalDropped(Drop.FORWARDING_OFF)
         if not payloads or max(map(len, payloads)) > config.payload_size_max:
             raise ProposalDropped(Drop.TOO_LARGE)
-        return self._append(payloads, sum(map(len, payloads)))
+        return self._append(payloads, sum(map(len, payloads)), self._core.now)
 
-    def _append(self, payloads: tuple[bytes, ...], size: int) -> LogIds:
+    def _append(self, payloads: tuple[bytes, ...], size: int, now: float) -> LogIds:
         """Propose as the leader; return where it stands."""
         assert self.leader is not None
-        first = self.leader.propose(payloads, size)
+        first = self.leader.propose(payloads, size, now)
         return LogIds(self._core.term, first, first + len(payloads) - 1)
 
     def on_propose_response(self, message: ProposeResponse) -> None:

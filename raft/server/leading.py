@@ -27,7 +27,7 @@ from raft.messages import (
     InstallSnapshotResponse,
     TimeoutNow,
 )
-from raft.outputs import Cause, QuiescenceChanged, TransferOutcome
+from raft.outputs import BacklogDrained, Cause, QuiescenceChanged, TransferOutcome
 from raft.server.applying import Applying
 from raft.server.core import Core
 from raft.server.durability import Durability
@@ -58,8 +58,10 @@ class Leader:
     __slots__ = (
         "_applying",
         "_backlog",
+        "_backlog_size",
         "_confirmed",
         "_core",
+        "_dropping",
         "_durability",
         "_heartbeat_due",
         "_lease_begin",
@@ -70,7 +72,6 @@ class Leader:
         "_round_times",
         "_step_down",
         "_transfer",
-        "_uncommitted_size",
         "first_index",
         "replication",
     )
@@ -99,9 +100,11 @@ class Leader:
         self._round_times: deque[tuple[int, float]] = deque()
         self._lease_begin = float("-inf")
         self._lease_void = False
-        self._uncommitted_size = 0
-        # Last index and size of each batch of proposals that is not committed.
+        # Last index and size of each batch of proposals that is not applied: that waits for a
+        # quorum, or for our own disk.
         self._backlog: deque[tuple[int, int]] = deque()
+        self._backlog_size = 0
+        self._dropping = False
         # What we took over may contain a change that is not yet in force.
         self._pending_change_index = core.log.last_index
         # A new leader commits what it took over by an entry of its own term (paper 8).
@@ -111,41 +114,62 @@ class Leader:
 
     # --- proposals
 
-    def propose(self, payloads: tuple[bytes, ...], size: int) -> int:
+    def propose(self, payloads: tuple[bytes, ...], size: int, now: float) -> int:
         """Append proposals of `size` bytes to the log and have them replicated.
 
         Returns:
             The index of the first.
 
         Raises:
-            ProposalDropped: Leadership is handed over, or too much is uncommitted.
+            ProposalDropped: Leadership is handed over, or too much is under way already.
         """
         core, log = self._core, self._core.log
-        if self._uncommitted_size or self._transfer.to is not None:
-            self._check_room(size)
+        if core.applied < log.last_index or self._transfer.to is not None:
+            self._check_room(len(payloads), size)
+        if not now <= core.now:
+            core.clock(now)
         first = log.append(core.term, payloads, size).first_index
         core.stats.proposed += len(payloads)
         self._appended(size)
         return first
 
-    def _check_room(self, size: int) -> None:
-        """Refuse a proposal that may not be appended now."""
+    def _check_room(self, count: int, size: int) -> None:
+        """Refuse proposals that may not be appended now."""
+        self._check_no_transfer()
+        core, config = self._core, self._core.config
+        waiting, waiting_size = core.log.last_index - core.applied, self._backlog_size
+        if waiting + count > config.uncommitted_entries_max or (
+            waiting_size and size and waiting_size + size > config.uncommitted_size_max
+        ):
+            self._dropping = True
+            disk_behind = self._durability.index < core.commit
+            raise ProposalDropped(Drop.DISK_BEHIND if disk_behind else Drop.BACKLOG_FULL, core.id)
+
+    def _tell_of_room(self) -> None:
+        """Tell whoever was refused once there is room again."""
+        core, config = self._core, self._core.config
+        waiting = core.log.last_index - core.applied
+        if waiting < config.uncommitted_entries_max and (
+            self._backlog_size < config.uncommitted_size_max
+        ):
+            self._dropping = False
+            core.emit(BacklogDrained())
+
+    def _check_no_transfer(self) -> None:
+        """Refuse whatever may not be appended while leadership is handed over."""
         if self._transfer.to is not None:
             raise ProposalDropped(Drop.TRANSFERRING, self._transfer.to)
-        waiting = self._uncommitted_size
-        if waiting and size and waiting + size > self._core.config.uncommitted_size_max:
-            raise ProposalDropped(Drop.BACKLOG_FULL, self._core.id)
 
     def _appended(self, size: int) -> None:
         """Have new entries written and sent."""
-        self._uncommitted_size += size
+        self._backlog_size += size
         self._backlog.append((self._core.log.last_index, size))
-        self._durability.changed()
+        self._durability.changed(size)
         self.replication.nudge_all()
 
     # --- changes of the configuration
 
-    def change(self, change: Change, expected_index: int | None) -> LogId:
+    def change(self, change: Change, expected_index: int | None, now: float) -> LogId:
         """Append the configuration that a change leads to.
 
         Raises:
@@ -155,12 +179,13 @@ class Leader:
             ChangeRefused: It doesn't allow the change.
         """
         core = self._core
-        self._check_room(0)
+        self._check_no_transfer()
         if self._pending_change_index > core.applied:
             raise ChangePending(self._pending_change_index)
         if expected_index is not None and expected_index != core.configuration_index:
             raise ConfigurationMismatch(expected_index, core.configuration_index)
         configuration = core.configuration.apply(change)
+        core.clock(now)
         index = core.log.append_mark(core.term, configuration, change.context)
         self._pending_change_index = index
         self._appended(0)
@@ -169,15 +194,17 @@ class Leader:
     def on_applied(self) -> None:
         """Note that more was handed out: sizes, and a joint configuration that can be left."""
         backlog, core = self._backlog, self._core
-        while backlog and backlog[0][0] <= core.commit:
-            self._uncommitted_size -= backlog.popleft()[1]
+        while backlog and backlog[0][0] <= core.applied:
+            self._backlog_size -= backlog.popleft()[1]
+        if self._dropping:
+            self._tell_of_room()
         if core.configuration.auto_leave and core.applied >= self._pending_change_index:
             self._leave_joint()
 
     def _leave_joint(self) -> None:
         """Propose to leave the joint configuration; if that can't be now, later is as good."""
         if self._transfer.to is None:
-            self.change(Change.leave_joint(), None)
+            self.change(Change.leave_joint(), None, self._core.now)
 
     def on_configuration(self) -> None:
         """Take over the configuration that came into force, or leave if it has no place for us."""
@@ -311,7 +338,7 @@ class Leader:
 
     # --- handing over
 
-    def transfer(self, to: str) -> None:
+    def transfer(self, to: str, now: float) -> None:
         """Hand leadership to `to`, as soon as it has all entries (dissertation 3.10).
 
         Raises:
@@ -322,6 +349,7 @@ class Leader:
             raise TransferRefused("it leads already")
         if not core.configuration.is_electable(to):
             raise TransferRefused(f"{to} is not a voter that may lead")
+        core.clock(now)
         if to == self._transfer.to:
             return
         self._transfer.begin(to)
@@ -374,7 +402,7 @@ class Leader:
         core = self._core
         self.replication.check_invariants()
         assert core.log.term_at(self.first_index) in (core.term, None)
-        assert self._uncommitted_size == sum(size for _, size in self._backlog)
+        assert self._backlog_size == sum(size for _, size in self._backlog)
         assert self._transfer.to is None or self._lease_void
         assert [r for r, _ in self._round_times] == sorted(r for r, _ in self._round_times)
         assert all(

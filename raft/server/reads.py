@@ -72,7 +72,7 @@ class Reads:
 
     # --- our application's reads
 
-    def read(self, *, lease: bool) -> int:
+    def read(self, now: float, *, lease: bool) -> int:
         """Begin a read; return its number.
 
         Raises:
@@ -83,6 +83,7 @@ class Reads:
             raise ReadRefused("leases are switched off", core.leader)
         if len(self.pending) >= core.config.reads_max:
             raise ReadRefused("too many reads wait", core.leader)
+        core.clock(now)
         number = core.next_handle()
         self.pending.add(number)
         self._deadlines.append((core.now + core.config.read_limit, number))

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, ClassVar
 
-from raft.arguments import TIME_MAX
 from raft.config import Config
 from raft.entries import TERM_MAX
 from raft.errors import TransferRefused
@@ -142,13 +141,6 @@ class Server:
         self.reads.handle_timeout()
         self.forwarding.handle_timeout()
 
-    def clock(self, now: float) -> None:
-        """Take note of the time, which never goes back."""
-        if not now <= self.core.now:  # so that what is no number is refused, too
-            if not now <= TIME_MAX:
-                raise ValueError(f"time must be within {TIME_MAX:.0e} seconds, not {now}")
-            self.core.now = now
-
     def persisted(self, seq: int, now: float) -> None:
         """Let go on what waited for a write.
 
@@ -156,9 +148,7 @@ class Server:
             UnknownSequence: It was never handed out.
         """
         core = self.core
-        if not now <= core.now:
-            self.clock(now)
-        snapshot = self.durability.confirm(seq)
+        snapshot = self.durability.confirm(seq, now)
         if snapshot is not None:
             self.applying.installed(snapshot)
         if self.leader is not None and self.durability.index > core.commit:
@@ -281,7 +271,7 @@ class Server:
         if self.leader is None:
             return
         try:
-            self.leader.transfer(message.transferee)
+            self.leader.transfer(message.transferee, self.core.now)
         except TransferRefused:
             self.core.reject(message, "transfer refused")
 

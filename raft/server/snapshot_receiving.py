@@ -78,6 +78,9 @@ class SnapshotReceiving:
             core.reject(message, "unsound snapshot")
             self._answer(message, 0, refused=True)
             return
+        if self._durability.snapshot_due is not None and self._durability.is_behind:
+            core.reject(message, "disk behind")
+            return
         identity = (message.index, message.index_term, message.size, message.checksum)
         if identity != self._identity:
             self._forget()

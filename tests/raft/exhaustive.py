@@ -35,7 +35,7 @@ PLAIN = Config(pre_vote=False, check_quorum=False, read_timeout=1e6)
 _IGNORED = frozenset(
     (
         *("__weakref__", "_memo", "config", "intent", "outputs", "rng", "stats"),
-        *("_handle", "_request", "pending"),
+        *("_handle", "_request", "pending", "_taken_size", "_durable_size"),
         *("_deadlines", "_heartbeat_due", "_lease_begin", "_patient_until", "_quorum_due"),
         *("_round_times", "_timeout", "_waiting_since", "heard_at", "leader_heard_at", "now"),
     )
@@ -273,7 +273,7 @@ def _make_relative(values: dict[str, Any]) -> None:
     for name in _NUMBERS:
         number = values[name]
         if isinstance(number, deque):
-            values[name] = tuple((seq - last, rest) for seq, rest in number)
+            values[name] = tuple((seq - last, rest[0]) for seq, *rest in number)
         elif name != "_snapshot_seq":
             values[name] = number - last
 

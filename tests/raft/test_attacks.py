@@ -125,6 +125,28 @@ def test_the_last_term_of_all_is_not_campaigned_out_of() -> None:
     assert server.next_timeout() is None
 
 
+def test_there_is_no_recovery_out_of_the_last_term() -> None:
+    server = machine()
+    server.receive(Heartbeat("a", "b", TERM_MAX - 1), 0.0)
+    before = server.status()
+
+    with pytest.raises(CampaignRefused, match="last term"):
+        server.unsafe_force_configuration(voters("a"), 0.0)
+    assert server.status() == before
+
+
+def test_recovery_leaves_a_term_to_be_elected_in() -> None:
+    server = machine()
+    server.receive(Heartbeat("a", "b", TERM_MAX - 2), 0.0)
+
+    server.unsafe_force_configuration(voters("a"), 0.0)
+    persist_all(server)
+    server.campaign(0.0)
+    persist_all(server)
+
+    assert (server.role, server.term) == (Role.LEADER, TERM_MAX)
+
+
 def test_votes_of_strangers_are_rejected_and_not_kept() -> None:
     server = machine(config=Config(pre_vote=False))
     server.campaign(0.0)

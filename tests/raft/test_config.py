@@ -40,6 +40,7 @@ def test_a_lease_is_shorter_than_the_election_timeout_by_the_drift() -> None:
         {"append_size_max": 0},
         {"inflight_messages_max": 0},
         {"inflight_size_max": 1},
+        {"gated_messages_max": 63},
         {"clock_drift_bound": 1.5},
         {"lease_reads": True, "check_quorum": False},
         {"lease_reads": True, "pre_vote": False},

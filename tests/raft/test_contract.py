@@ -22,6 +22,7 @@ from raft import (
     EntryKind,
     Output,
     Persist,
+    PromoteLearner,
     Raft,
     RaftError,
     RemoveMember,
@@ -354,6 +355,43 @@ def test_a_refused_command_leaves_no_trace(state: str, wrong: Call) -> None:
     assert server.status() == before
     assert rng.getstate() == draws
     assert server.poll() is None
+
+
+#: Refused in some states.
+REFUSED = (
+    *MISUSE,
+    call("propose", b"x"),
+    call("propose_many", [b"x"]),
+    call("forward", [b"x"]),
+    call("read"),
+    call("change", (AddVoter("d"),), expected_index=7),
+    call("change", (PromoteLearner("b"),)),
+    call("transfer", "a"),
+    call("transfer", "x"),
+    call("campaign"),
+    call("step_down"),
+    call("forget_leader"),
+    call("bootstrap", voters("a")),
+)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_time_does_not_pass_by_a_refused_command(state: str) -> None:
+    refusals = set()
+    for wrong in REFUSED:
+        servers = [make(random.Random(1), 0.0, names=THREE) for _ in range(2)]
+        for server in servers:
+            for each in STATES[state]:
+                getattr(server, each.method)(*each.args, each.now, **each.options)
+        now = STATES[state][-1].now
+        try:
+            getattr(servers[0], wrong.method)(*wrong.args, now + 50.0, **wrong.options)
+        except (ValueError, TypeError, RaftError):
+            refusals.add(wrong.method)
+            for server in servers:
+                server.receive(Heartbeat("a", "b", 3), now)
+            assert servers[0].next_timeout() == servers[1].next_timeout(), wrong
+    assert refusals > {"propose", "persisted", "change", "transfer", "compact", "bootstrap"}
 
 
 # --- the same under any hash seed ------------------------------------------------------------

@@ -318,7 +318,7 @@ BUGS = (
         "Proposals are taken during a transfer: the transferee never catches up.",
         (
             Edit(
-                _LEADER + "_check_room",
+                _LEADER + "_check_no_transfer",
                 "if self._transfer.to is not None:",
                 "if False:",
             ),

@@ -270,8 +270,8 @@ BUGS = (
         (
             Edit(
                 _DURABILITY + "_take_back",
-                "deque((seq, min(last, index)) for seq, last in self._outstanding)",
-                "deque(self._outstanding)",
+                "(seq, min(last, index), size) for",
+                "(seq, last, size) for",
             ),
         ),
         ("server.test_durability::test_a_write_of_what_was_truncated_since_does_not_count",),
@@ -282,8 +282,8 @@ BUGS = (
         (
             Edit(
                 _DURABILITY + "_take_back",
-                "deque((seq, min(last, index)) for seq, last in self._outstanding)",
-                "deque(self._outstanding)",
+                "(seq, min(last, index), size) for",
+                "(seq, last, size) for",
             ),
             Edit(_DURABILITY + "_take_back", "self.index = min(self.index, index)", "pass"),
         ),
@@ -294,8 +294,8 @@ BUGS = (
         "An acknowledgement that waits for the disk is sent though its entries were removed.",
         (
             Edit(
-                _DURABILITY + "_take_back",
-                "if not _acknowledges(item[1], index + 1)",
+                _DURABILITY + "term_began",
+                "if item[1].term >= term",
                 "",
             ),
         ),

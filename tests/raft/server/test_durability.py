@@ -259,6 +259,59 @@ def test_a_report_of_what_was_never_handed_out_is_refused(wrong: int) -> None:
     assert acknowledged(drain(server)) == [2]
 
 
+def test_messages_that_wait_for_a_disk_are_bounded() -> None:
+    server = machine("a", config=Config(check_quorum=False, gated_messages_max=64))
+    server.receive(Heartbeat("a", "b", 2), 0.0)
+    [persist] = of(Persist, drain(server))
+
+    for _ in range(1000):
+        server.receive(RequestVote("a", "c", 2, 9, 9), 0.0)
+    server.receive(AppendEntries("a", "b", 2, 1, 1), 0.0)
+    server.check_invariants()
+    server.persisted(persist.seq, 0.0)
+
+    assert len(sent(drain(server))) == 64
+    assert server.stats.gated_dropped == 1001 - 64
+
+
+def test_the_own_vote_waits_however_much_does() -> None:
+    server = machine("a", "a", "b", config=Config(check_quorum=False, gated_messages_max=64))
+    server.receive(Heartbeat("a", "b", 2), 0.0)
+    drain(server)
+    server.forget_leader(0.0)
+    for _ in range(64):
+        server.receive(RequestPreVote("a", "b", 4, 9, 9), 0.0)
+    server.campaign(0.0)
+    server.receive(RequestPreVoteResponse("a", "b", 3, True), 0.0)
+
+    persist_all(server)
+    server.receive(RequestVoteResponse("a", "b", 3, True), 0.0)
+
+    assert server.stats.gated_dropped == 1
+    assert server.role is Role.LEADER
+
+
+def test_campaigns_on_a_disk_that_stalls_do_not_pile_up() -> None:
+    server = machine("a", config=PLAIN)
+    for number in range(1, 50):
+        server.handle_timeout(number * 100.0)
+    server.check_invariants()
+
+    requests = of(RequestVote, sent(persist_all(server, 5000.0)))
+
+    assert [(message.to, message.term) for message in requests] == [("b", 50), ("c", 50)]
+
+
+def test_what_was_to_be_said_in_an_earlier_term_is_not_said_any_more() -> None:
+    server = machine("a", config=PLAIN)
+    server.receive(append(1, prev=(1, 1), term=1), 0.0)
+    drain(server)
+
+    server.receive(Heartbeat("a", "c", 2), 0.0)
+
+    assert acknowledged(persist_all(server)) == []
+
+
 def test_what_is_durable_already_is_acknowledged_at_once() -> None:
     server = machine("a", config=PLAIN)
     server.receive(append(1, prev=(1, 1), term=1), 0.0)

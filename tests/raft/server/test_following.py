@@ -52,6 +52,42 @@ def test_entries_that_no_leader_can_have_are_rejected(unsound: AppendEntries) ->
     assert server.last_index == 1
 
 
+@pytest.mark.parametrize(
+    "config", [Config(uncommitted_size_max=6), Config(uncommitted_entries_max=6)]
+)
+def test_a_follower_takes_no_more_than_its_disk_can_follow(config: Config) -> None:
+    server = machine("a", config=config)
+    for index in (1, 3, 5):
+        server.receive(AppendEntries("a", "b", 1, index, 1, entries(1, 1, first=index + 1)), 1.0)
+        drain(server)
+
+    taken = server.last_index
+    server.receive(AppendEntries("a", "b", 1, taken, 1, entries(1, first=taken + 1)), 2.0)
+
+    assert server.last_index == taken < 8
+    assert server.stats.rejected["disk behind"] > 0
+    assert server.leader == "b"
+    assert (server.next_timeout() or 0.0) > 3.0
+
+
+def test_a_follower_whose_disk_was_behind_catches_up() -> None:
+    servers = Servers(*THREE, config=Config(uncommitted_entries_max=2, append_entries_max=1))
+    servers.elect("a")
+    servers.slow.add("b")
+    for number in range(9):
+        servers["a"].propose(b"%d" % number, servers.now)
+        servers.deliver()
+    assert servers["b"].last_index < servers["a"].last_index
+
+    servers.slow.clear()
+    servers.sync("b")
+    servers.advance(0.3)
+
+    assert servers.applied["b"] == servers.applied["a"]
+    assert len(servers.applied["a"]) == 9
+    assert servers.leaders() == ["a"]
+
+
 def test_what_is_committed_is_acknowledged_without_a_look() -> None:
     server = machine("a", terms=[1, 1], commit=3)
 

@@ -8,6 +8,7 @@ from raft import (
     AddLearner,
     AddVoter,
     AddWitness,
+    BacklogDrained,
     Change,
     ChangePending,
     ChangeRefusal,
@@ -98,6 +99,97 @@ def test_proposals_beyond_the_backlog_are_dropped_until_some_are_committed() -> 
 
     servers.deliver()
     servers["a"].propose(bytes(10), servers.now)
+
+
+def test_proposals_without_bytes_fill_the_backlog_too() -> None:
+    servers = led(config=Config(uncommitted_entries_max=3))
+    servers["a"].propose_many([b""] * 2, servers.now)
+
+    with pytest.raises(ProposalDropped) as refused:
+        servers["a"].propose_many([b""] * 2, servers.now)
+    assert refused.value.reason is Drop.BACKLOG_FULL
+    servers["a"].propose(b"", servers.now)
+    with pytest.raises(ProposalDropped):
+        servers["a"].propose(b"", servers.now)
+
+    assert servers["a"].last_index == 5
+
+
+def test_what_finds_nothing_waiting_is_taken_however_much_it_is() -> None:
+    servers = led(config=Config(uncommitted_entries_max=3, uncommitted_size_max=3))
+
+    servers["a"].propose_many([b"x"] * 10, servers.now)
+    servers.deliver()
+
+    assert len(servers.applied["c"]) == 10
+
+
+def test_a_full_backlog_leaves_room_for_a_change() -> None:
+    servers = led(config=Config(uncommitted_entries_max=3))
+    servers["a"].propose_many([b""] * 4, servers.now)
+
+    log_id = servers["a"].change([RemoveMember("c")], servers.now)
+    servers.deliver()
+
+    assert servers["a"].configuration_index == log_id.index
+
+
+def test_a_leader_takes_no_more_than_its_own_disk_can_follow() -> None:
+    servers = led(config=Config(uncommitted_size_max=10))
+    servers.slow.add("a")
+    for _ in range(2):
+        servers["a"].propose(bytes(5), servers.now)
+        servers.deliver()
+    assert servers["a"].commit_index == 4
+
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(ProposalDropped) as refused:
+            servers["a"].propose(bytes(6), servers.now)
+        refusals.append((servers["a"].applied_index, refused.value.reason))
+        first, *_ = servers.waiting["a"]
+        servers["a"].persisted(first.seq, servers.now)
+
+    assert refusals == [(2, Drop.DISK_BEHIND), (3, Drop.DISK_BEHIND)]
+    servers.sync("a")
+    servers["a"].propose(bytes(6), servers.now)
+
+
+@pytest.mark.parametrize(
+    "config", [Config(uncommitted_size_max=3), Config(uncommitted_entries_max=3)]
+)
+def test_who_was_refused_is_told_when_there_is_room(config: Config) -> None:
+    servers = led(config=config)
+    servers["a"].propose_many([b"x"] * 3, servers.now)
+    servers.deliver()
+    assert of(BacklogDrained, servers.events["a"]) == []
+    servers["a"].propose_many([b"x"] * 3, servers.now)
+    with pytest.raises(ProposalDropped):
+        servers["a"].propose(b"x", servers.now)
+
+    servers.deliver()
+    servers["a"].propose(b"x", servers.now)
+    servers.deliver()
+
+    assert of(BacklogDrained, servers.events["a"]) == [BacklogDrained()]
+
+
+@pytest.mark.parametrize(
+    ("config", "payload"),
+    [(Config(uncommitted_size_max=3), b"x"), (Config(uncommitted_entries_max=3), b"")],
+)
+def test_there_is_no_room_while_most_of_the_backlog_waits(config: Config, payload: bytes) -> None:
+    servers = led(config=config)
+    servers["a"].propose_many([payload] * 5, servers.now)
+    servers.pump()
+    with pytest.raises(ProposalDropped):
+        servers["a"].propose(b"x", servers.now)
+
+    servers["a"].receive(AppendEntriesResponse("a", "b", 2, False, 4), servers.now)
+    servers.pump("a")
+
+    assert servers["a"].applied_index == 4
+    assert of(BacklogDrained, servers.events["a"]) == []
 
 
 # --- changes

@@ -260,6 +260,16 @@ def test_a_second_snapshot_overtakes_the_first_on_its_way_to_disk() -> None:
     assert [o.snapshot.index for o in of(SnapshotInstalled, drain(server))] == [20]
 
 
+def test_snapshots_on_their_way_to_disk_are_bounded() -> None:
+    server = machine("a", config=Config(uncommitted_size_max=2 * len(STATE)))
+    for index in (9, 20, 30, 40):
+        server.receive(chunk(0, 99, index=index, configuration_index=index), 0.0)
+        drain(server)
+
+    assert server.last_index == 20
+    assert server.stats.rejected == {"disk behind": 2}
+
+
 def test_a_part_that_is_no_longer_needed_is_dropped() -> None:
     server = machine("a", term=3)
     give(server, chunk(0, 10))
