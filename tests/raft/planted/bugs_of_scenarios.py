@@ -80,8 +80,8 @@ BUGS = (
         (
             Edit(
                 _LEADER + "__init__",
-                "self._uncommitted_size = 0",
-                "self._uncommitted_size = core.stats.proposed",
+                "self._backlog_size = 0",
+                "self._backlog_size = core.stats.proposed",
             ),
         ),
         ("test_scenarios_peers::test_what_a_leader_could_not_commit_does_not_fill_its_next_term",),
