@@ -73,6 +73,9 @@ class Store:
         config: The configuration to begin with; the same on every replica. Later ones come by
             the `Configure` command.
 
+    Raises:
+        TypeError: `config` is none.
+
     >>> from kvstore.commands import Put
     >>> store = Store()
     >>> applied = store.apply(Put("web/port", b"80"))
@@ -83,7 +86,10 @@ class Store:
     __slots__ = ("_digest", "_records", "_state")
 
     def __init__(self, config: Config | None = None) -> None:
-        self._state = State(Config() if config is None else config)
+        config = Config() if config is None else config
+        if type(config) is not Config:
+            raise TypeError(f"config must be a Config, not {type(config).__name__}")
+        self._state = State(config)
         self._records = self._state.tree.records
         self._digest = EntriesDigest()
 
@@ -207,6 +213,7 @@ class Store:
             return self._past(key, revision)
         record = self._records.get(key)
         if record is None:
+            _check_text("key", key)
             return None
         bonds = record[BONDS]
         if bonds is None:
@@ -236,7 +243,7 @@ class Store:
         Raises:
             CompactedRevision: `revision` is below the floor of the history.
             FutureRevision: `revision` is above the applied index.
-            ValueError: The arguments don't go together, or one is out of range.
+            ValueError: The arguments don't go together, or one is of a wrong type or out of range.
 
         Complexity: O(log n + entries returned).
         """
@@ -276,14 +283,14 @@ class Store:
         return self._read(reading.keys, Keys(prefix, separator, limit, after, revision))
 
     def records(self, prefix: str = "") -> Iterator[Record]:
-        """Yield the records of the keys below a prefix in order, as `kvstore.entry` has them.
+        """Return the records of the keys below a prefix in order, as `kvstore.entry` has them.
 
         The cheapest way to look at many: no entries are made. The store must not be written
         meanwhile.
         """
+        _check_text("prefix", prefix)
         records = self._state.tree.records
-        for key in self._state.tree.keys.between(prefix, prefix_end(prefix)):
-            yield records[key]
+        return map(records.__getitem__, self._state.tree.keys.between(prefix, prefix_end(prefix)))
 
     def changes_since(self, revision: int, prefix: str = "") -> tuple[Event, ...]:
         """Return the changes below a prefix after a revision, deletions included, in order.
@@ -295,6 +302,7 @@ class Store:
         Complexity: O(all changes since then).
         """
         self._check_revision(revision)
+        _check_text("prefix", prefix)
         history = self._state.tree.history
         sequences = range(history.first_after(revision), history.sequence)
         changes = map(history.at, sequences)
@@ -311,6 +319,7 @@ class Store:
         directory if that is lower; of one that never was, 1, or 0 before the first command. It
         never goes back.
         """
+        _check_text("key", key)
         return self._state.index_to_wait(self._state.tree.index_of(key))
 
     def index_below(self, prefix: str) -> int:
@@ -322,6 +331,7 @@ class Store:
         Complexity: O(1) for "" and for prefixes that end with the separator, the first
         `kvstore.state.directories.LEVELS_MAX` levels of them; else O(keys below the prefix).
         """
+        _check_text("prefix", prefix)
         tree = self._state.tree
         directory = tree.directories.indexed(prefix)
         if directory == prefix:
@@ -382,14 +392,17 @@ class Store:
 
     def session(self, id: str) -> Session | None:  # noqa: A002 (the field's name)
         """Return a session, or None if there is none of that id (any more)."""
+        _check_text("id", id)
         return self._state.sessions.table.get(id)
 
     def session_deadline(self, id: str) -> int | None:  # noqa: A002
         """Return the logical time at which a session ends unless it is renewed, or None."""
+        _check_text("id", id)
         return self._state.sessions.deadlines.table.get(id)
 
     def session_keys(self, id: str) -> tuple[str, ...]:  # noqa: A002
         """Return the keys that a session holds or owns, in order."""
+        _check_text("id", id)
         return tuple(self._state.sessions.keys(id))
 
     def sessions(self) -> tuple[Session, ...]:
@@ -399,6 +412,7 @@ class Store:
 
     def lock_delay(self, key: str) -> int | None:
         """Return the logical time until which a key cannot be locked, None if it can be."""
+        _check_text("key", key)
         return self._state.sessions.delay(key, self._state.clock)
 
     @property
@@ -456,6 +470,7 @@ class Store:
         Raises:
             ImportRefused: The header is none, or `since` is not None.
         """
+        _check_header(header)
         if since is not None:
             raise ImportRefused(f"what is new since {since} makes no store alone")
         return StoreImporter(Importer(header), cls._of)
@@ -468,6 +483,7 @@ class Store:
         Raises:
             ImportRefused: The header is none, or does not go on from this store.
         """
+        _check_header(header)
         if since is None:
             raise ImportRefused("this is a whole store, nothing to bring one forward")
         return StoreImporter(Continuation(header, since, self._state), self._of)
@@ -495,11 +511,14 @@ class Store:
         return RangeOk(records, len(records), None, False, index, state.index, False, (), deadlines)
 
     def _past(self, key: str, revision: int) -> Entry | None:
+        _check_text("key", key)
         self._check_revision(revision)
         record = self._state.tree.past(key, revision)
         return None if record is None else make_entry(record)
 
     def _check_revision(self, revision: int) -> None:
+        if type(revision) is not int:
+            raise TypeError(f"revision must be a whole number, not {type(revision).__name__}")
         refusal = reading.revision_fault(self._state, revision)
         if refusal is not None:
             raise _error_of(refusal)
@@ -588,6 +607,16 @@ def _index_error(index: object, applied_index: int) -> Exception:
     if index > INTEGER_MAX:
         return ValueError(f"index {index} is above 2**63 - 1")
     return StaleIndex(index, applied_index)
+
+
+def _check_text(name: str, text: object) -> None:
+    if type(text) is not str:
+        raise TypeError(f"{name} must be text, not {type(text).__name__}")
+
+
+def _check_header(header: object) -> None:
+    if not isinstance(header, Mapping):
+        raise TypeError(f"a header must be a mapping, not {type(header).__name__}")
 
 
 def _check_time(now: object) -> None:

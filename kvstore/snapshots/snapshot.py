@@ -42,7 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from kvstore.codec.value_forms import POLICY_FORM, ROLE_FORM, TOKEN_FORM
 from kvstore.codec.wire import Form, pack, pack_list, unpack_list
@@ -87,6 +87,7 @@ _BYTES_NAME: Final = "bytes"
 _SCALARS: Final = frozenset({int, str, bool, type(None)})
 
 
+@runtime_checkable
 class Source(Protocol):
     """What is written: a view of a store."""
 
@@ -131,12 +132,17 @@ class SnapshotWriter:
         compress: Whether to compress; see `FrameWriter`.
 
     Raises:
+        TypeError: `view` is none, or another argument of a wrong type.
         Exception: What the view says to `since`; it is closed then.
     """
 
     __slots__ = ("_pieces", "_view")
 
     def __init__(self, view: Source, *, since: int | None = None, compress: bool = False) -> None:
+        if not isinstance(view, Source):
+            raise TypeError(f"{type(view).__name__} is no view of a store")
+        if since is not None and type(since) is not int:
+            raise TypeError(f"since must be an index or None, not {type(since).__name__}")
         self._view = view
         try:
             batches = view.batches(since)
@@ -254,7 +260,13 @@ class SnapshotReader(Generic[Restored]):
         return self._frames.ended
 
     def feed(self, data: bytes) -> None:
-        """Take a piece."""
+        """Take a piece.
+
+        Raises:
+            TypeError: It is not of type bytes; that is no damage, and nothing changed.
+        """
+        if type(data) is not bytes:
+            raise TypeError(f"a piece must be bytes, not {type(data).__name__}")
         if self._failed is not None:
             raise self._failed
         try:

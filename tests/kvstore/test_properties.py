@@ -35,7 +35,7 @@ def assert_same_state(store: Store, model: NaiveStore) -> None:
 def assert_same_log(log: list[LogEntry]) -> None:
     """Give a log to both, and compare whatever can be seen after each command."""
     store, model = Store(), NaiveStore()
-    waiting = dict.fromkeys(WORLD.keys, 0)
+    waiting, changed = dict.fromkeys(WORLD.keys, 0), dict.fromkeys(WORLD.keys, 0)
     for command, now, actor in log:
         note(f"{store.applied_index + 1}: {command} now={now} actor={actor}")
         ours = store.apply(command, now=now, actor=actor)
@@ -47,9 +47,15 @@ def assert_same_log(log: list[LogEntry]) -> None:
             assert least <= index <= store.applied_index
         assert_same_state(store, model)
         store.check_invariants()
+        changed |= {event.key: event.revision for event in theirs.events}
         for key, before in waiting.items():
             waiting[key] = store.index_of(key)
-            assert before <= waiting[key] <= store.applied_index
+            assert waiting[key] >= before
+            if key in model.entries or changed[key] > store.floor:
+                assert waiting[key] == changed[key]
+            else:
+                # Of a key that is long gone, or never was, the past is forgotten up to the floor.
+                assert min(1, store.applied_index) <= waiting[key] <= max(1, store.floor)
 
 
 @given(kv.logs(min_size=15))

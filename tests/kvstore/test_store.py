@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -30,6 +31,7 @@ from kvstore.entry import Entry
 from kvstore.errors import CompactedRevision, FutureRevision, StaleIndex
 from kvstore.refusals import Malformed
 from kvstore.results import CountOk, GetOk, PutOk, TxnOk
+from kvstore.snapshots.snapshot import SnapshotWriter
 from kvstore.store import Store
 from kvstore.testing import strategies as kv
 from kvstore.testing.strategies import LogEntry
@@ -99,6 +101,55 @@ def test_what_is_no_command_raises() -> None:
         store.query(Get("a"), actor=WRONG)
 
     assert store.applied_index == 0
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda _: Store(WRONG),
+        lambda store: store.get(5),
+        lambda store: store.get(b"a"),
+        lambda store: store.get(5, 1),
+        lambda store: store.get("a", 1.0),
+        lambda store: store.records(5),
+        lambda store: store.changes_since(None),
+        lambda store: store.changes_since(2, 5),
+        lambda store: store.index_of(b"a"),
+        lambda store: store.index_below(5),
+        lambda store: store.session(5),
+        lambda store: store.session_deadline(5),
+        lambda store: store.session_keys(5),
+        lambda store: store.lock_delay(b"a"),
+        lambda store: Store.importer(WRONG),
+        lambda store: store.continuation(None, 1),
+        SnapshotWriter,
+        lambda store: SnapshotWriter(store.view(), since=WRONG),
+    ],
+)
+def test_an_argument_of_a_wrong_type_raises(misuse: Callable[[Any], object]) -> None:
+    store = made(Put("a"), Put("b"))
+
+    with pytest.raises(TypeError, match=r"must be|is no view"):
+        misuse(store)
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda store: store.range(5),
+        lambda store: store.range("a", limit="1"),
+        lambda store: store.range(start="a", end=5),
+        lambda store: store.count(None),
+        lambda store: store.keys(5),
+        lambda store: store.keys("a", separator=None),
+        lambda store: store.keys("a", after=5),
+    ],
+)
+def test_a_selection_that_is_none_raises(misuse: Callable[[Any], object]) -> None:
+    store = made(Put("a"), Put("b"))
+
+    with pytest.raises(ValueError, match=r"must be|is missing"):
+        misuse(store)
 
 
 def test_a_stale_index_tells_what_it_had_to_be_above() -> None:

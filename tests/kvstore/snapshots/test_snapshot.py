@@ -428,6 +428,19 @@ def test_a_reader_knows_when_all_has_come() -> None:
     assert reader.finish().rows == ROWS
 
 
+@pytest.mark.parametrize("piece", ["text", None, bytearray(b"x"), 5])
+def test_what_is_no_bytes_is_a_mistake_and_no_damage(piece: Any) -> None:
+    stream = written(View(ROWS))
+    reader = SnapshotReader(Collected)
+    reader.feed(stream[:50])
+
+    with pytest.raises(TypeError, match="must be bytes"):
+        reader.feed(piece)
+
+    reader.feed(stream[50:])
+    assert reader.finish().rows == ROWS
+
+
 def test_a_later_minor_version_is_read() -> None:
     """It may have names in its header that are not known, sections to skip, and counts of them."""
     header = (HEADER, [("a", 1), ("new", "x"), ("snapshot.minor", 9)])
