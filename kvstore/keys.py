@@ -13,6 +13,8 @@ def prefix_end(prefix: str) -> str | None:
     >>> prefix_end("") is None
     True
     """
+    if prefix and prefix[-1] < "\ud7ff":
+        return prefix[:-1] + chr(ord(prefix[-1]) + 1)
     text = prefix.rstrip("\U0010ffff")
     if not text:
         return None

@@ -73,7 +73,28 @@ def put(  # noqa: C901, PLR0911 (one path, in order)
     state = space.state
     key, value, flags = command.key, command.value, command.flags
     old = state.tree.records.get(key) if type(key) is str else None
-    if (refusal := _put_refused(space, command, old)) is not None:
+    config = state.config
+    # Most writes have nothing that could be refused, which is sooner seen than asked.
+    is_plain = (
+        type(value) is bytes
+        and len(value) <= config.value_size_max
+        and type(flags) is int
+        and 0 <= flags <= UNSIGNED_MAX
+        and command.cas is None
+        and command.if_version is None
+        and command.keep_value is command.force is command.want_previous is False
+        and not state.guarded
+        and (
+            old is not None
+            or (
+                type(key) is str
+                and key.isascii()
+                and 0 < len(key) <= config.key_size_max
+                and "\0" not in key
+            )
+        )
+    )
+    if not is_plain and (refusal := _put_refused(space, command, old)) is not None:
         return refusal
     before = bonds = None if old is None else old[BONDS]
     if command.owner is not KEEP or command.ttl is not KEEP:
@@ -276,12 +297,10 @@ def _put_refused(  # noqa: PLR0911 (refusals)
         return value_fault(value, state.config)
     if flags is not KEEP and (type(flags) is not int or not 0 <= flags <= UNSIGNED_MAX):
         return flags_fault(flags)
-    if not (command.keep_value is command.force is command.want_previous is False):
-        # One comparison for most writes: hardly any has a switch on.
-        if (refusal := _switches_fault(command)) is not None:
-            return refusal
-        if command.keep_value and old is None:
-            return NotFound(command.key)
+    if (refusal := _switches_fault(command)) is not None:
+        return refusal
+    if command.keep_value and old is None:
+        return NotFound(command.key)
     if command.cas is None and command.if_version is None:
         return None
     return _mismatch(space, command.key, old, command.cas, command.if_version)

@@ -123,13 +123,15 @@ class Directories:
 
         Complexity: O(length of the key); O(depth) strings of that length if it is new.
         """
-        number = self._numbers.get(key[: key.rfind(self.separator) + 1])
+        name = key[: key.rfind(self.separator) + 1]
+        number = self._numbers.get(name)
         if number is not None:
             return number
-        name = self.indexed(key)
         if not name:
             return NO_DIRECTORY
-        number = self._numbers.get(name)
+        if name.count(self.separator) > LEVELS_MAX:
+            name = self.indexed(name)
+            number = self._numbers.get(name)
         return self._make(name) if number is None else number
 
     def touch(self, number: int, revision: int) -> None:
