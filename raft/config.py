@@ -49,7 +49,7 @@ def _flag(_: object, attribute: Attribute[Any], value: object) -> None:
 
 _SIZE_MAX = 1 << 40
 #: What `Config.check_reload` lets nobody change.
-_FIXED = ("lease_reads", "quiescence", "persists_max")
+_FIXED = ("lease_reads", "quiescence", "persists_max", "gated_messages_max")
 
 
 @frozen(kw_only=True)

@@ -545,7 +545,7 @@ class Raft:
         if not isinstance(config, Config):
             raise TypeError(f"not a Config: {config!r}")
         self._core.config.check_reload(config)
-        self._server.clock(now)
+        self._core.clock(now)
         self._server.reload(config)
 
     # --- inputs from the application: sleep --------------------------------------------------

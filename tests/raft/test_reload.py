@@ -44,6 +44,7 @@ def appends(made: Raft, to: str) -> list[AppendEntries]:
         ({}, {"lease_reads": True}, "lease_reads"),
         ({}, {"quiescence": True}, "quiescence"),
         ({}, {"persists_max": 3}, "persists_max"),
+        ({}, {"gated_messages_max": 5000}, "gated_messages_max"),
         ({"lease_reads": True}, {"election_timeout": 2.0}, "election_timeout"),
         ({"lease_reads": True}, {"lease_reads": False}, "lease_reads"),
     ],
