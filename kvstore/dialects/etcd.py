@@ -332,6 +332,10 @@ class Etcd:
 
     def _read(self, request: RangeRequest) -> Range:
         start, end = bounds(request.key, request.range_end)
+        if etcd_requests.sorts_first_keys_only(request) and not request.count_only:
+            # What it reads is sorted, cut and blanked by the answer.
+            revision = self._readable(request.revision)
+            return Range(start=start, end=end, revision=revision, limit=request.limit + 1)
         return Range(
             start=start,
             end=end,

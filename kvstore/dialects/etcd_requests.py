@@ -14,6 +14,7 @@ from kvstore.dialects.etcd_messages import (
     DeleteRangeRequest,
     EtcdError,
     PutRequest,
+    RangeRequest,
     RequestOp,
     TxnRequest,
 )
@@ -25,6 +26,23 @@ OPERATIONS_MAX: Final = 128
 REQUEST_SIZE_MAX: Final = 1_572_864
 
 _Range = tuple[str, str | None]
+
+
+def sorts_first_keys_only(request: RangeRequest) -> bool:
+    """Return whether etcd sorts no more than the first keys, those that a limit lets through.
+
+    It does where a target is named without an order and nothing is filtered: one key more than
+    the limit is read, in the order of keys, and what was read is sorted.
+    """
+    return (
+        request.limit > 0
+        and request.sort_order == "NONE"
+        and request.sort_target != "KEY"
+        and not request.min_mod_revision
+        and not request.max_mod_revision
+        and not request.min_create_revision
+        and not request.max_create_revision
+    )
 
 
 def check(request: RequestOp) -> None:

@@ -6,7 +6,10 @@ Source: etcd server/etcdserver/apply.go, api/v3rpc/rpctypes/error.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final, assert_never
+
+import attrs
 
 from kvstore.change import Event
 from kvstore.dialects.etcd_keys import Revisions, lease_of, to_bytes
@@ -26,6 +29,7 @@ from kvstore.dialects.etcd_messages import (
     TxnResponse,
     WatchEvent,
 )
+from kvstore.dialects.etcd_requests import sorts_first_keys_only
 from kvstore.entry import Entry
 from kvstore.refusals import (
     CheckFailed,
@@ -71,6 +75,14 @@ def refused(refusal: Refusal) -> EtcdError:
     return EtcdError(Code.FAILED_PRECONDITION, f"kvstore: {refusals[0]}")
 
 
+_SORTS: Final = {
+    "VERSION": attrgetter("version"),
+    "CREATE": attrgetter("create_revision"),
+    "MOD": attrgetter("mod_revision"),
+    "VALUE": attrgetter("value"),
+}
+
+
 class Answers:
     """Makes responses of results.
 
@@ -108,8 +120,13 @@ class Answers:
         """Return what a read found."""
         if request.count_only:
             return RangeResponse(revision, count=result.count)
-        kvs = tuple(map(self.key_value, result.entries))
-        return RangeResponse(revision, kvs, result.next is not None, result.count)
+        kvs, more = tuple(map(self.key_value, result.entries)), result.more
+        if sorts_first_keys_only(request):
+            more = len(kvs) > request.limit
+            kvs = tuple(sorted(kvs, key=_SORTS[request.sort_target]))[: request.limit]
+            if request.keys_only:
+                kvs = tuple(attrs.evolve(one, value=b"") for one in kvs)
+        return RangeResponse(revision, kvs, more, result.count)
 
     def put(self, request: PutRequest, result: Result, revision: int) -> PutResponse:
         """Return what a write replaced."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import attrs
 import pytest
 
 from kvstore.commands import Put, SessionOpen, SetQuota
@@ -196,6 +199,36 @@ def test_a_count_has_no_keys() -> None:
     etcd.put(PutRequest(b"a"))
 
     assert etcd.range(RangeRequest(b"a", b"\0", count_only=True)) == RangeResponse(2, count=1)
+
+
+@pytest.mark.parametrize("target", ["VERSION", "CREATE", "MOD", "VALUE"])
+def test_a_limit_of_what_is_sorted_tells_that_there_is_more(target: Any) -> None:
+    etcd = Etcd()
+    for key in (b"c", b"b", b"a"):
+        etcd.put(PutRequest(key, key))
+
+    request = RangeRequest(b"a", b"\0", limit=2, sort_order="ASCEND", sort_target=target)
+    whole = attrs.evolve(request, limit=3)
+
+    assert (etcd.range(request).more, etcd.range(whole).more) == (True, False)
+    assert len(etcd.range(request).kvs) == 2
+
+
+def test_a_target_without_an_order_sorts_the_keys_that_the_limit_lets_through() -> None:
+    etcd = Etcd()
+    for key, value in ((b"a", b"3"), (b"b", b"2"), (b"c", b"1")):
+        etcd.put(PutRequest(key, value))
+
+    request = RangeRequest(b"a", b"\0", limit=1, sort_target="VALUE")
+    cut = etcd.range(request)
+    blank = etcd.range(attrs.evolve(request, keys_only=True))
+    counted = etcd.range(attrs.evolve(request, count_only=True))
+    filtered = etcd.range(attrs.evolve(request, min_mod_revision=1))
+
+    assert [one.value for one in cut.kvs] == [b"2"]  # of a and b, not of all
+    assert [(one.key, one.value) for one in blank.kvs] == [(b"b", b"")]
+    assert [one.value for one in filtered.kvs] == [b"1"]
+    assert (cut.more, blank.more, filtered.more, counted.count) == (True, True, True, 3)
 
 
 def test_a_range_is_sorted_by_what_was_asked() -> None:
