@@ -28,6 +28,9 @@ from kvstore.errors import DecodeError
 MAGIC: Final = b"shoalkv\x01"
 #: Bytes of a payload, before compression, that one frame holds.
 FRAME_SIZE_MAX: Final = 1 << 18
+#: How many times its size a compressed frame may hold, so that a stream costs memory in
+#: proportion to its bytes. The few frames that would hold more are not compressed.
+RATIO_MAX: Final = 64
 FOOTER: Final = 0x7F
 #: Set in tags of frames that may be skipped.
 OPTIONAL: Final = 0x80
@@ -47,8 +50,8 @@ class FrameWriter:
     """Turns payloads into the bytes of one stream.
 
     Args:
-        compress: Whether payloads are compressed where that makes them smaller. The bytes then
-            depend on the library that does it, not on the payloads alone.
+        compress: Whether payloads are compressed where that makes them smaller, by `RATIO_MAX`
+            at most. The bytes then depend on the library that does it, not on the payloads alone.
 
     Attributes:
         size: Bytes written so far.
@@ -92,7 +95,7 @@ class FrameWriter:
     def _frame(self, tag: int, flags: int, payload: bytes | memoryview) -> bytes:
         if self._compress:
             smaller = zlib.compress(payload, 1)
-            if len(smaller) < len(payload):
+            if len(smaller) < len(payload) <= RATIO_MAX * len(smaller):
                 payload, flags = smaller, flags | COMPRESSED
         head = _HEAD.pack(tag, flags, len(payload))
         self._checksum = zlib.crc32(payload, zlib.crc32(head, self._checksum))
@@ -238,7 +241,7 @@ class FrameReader:
 def _inflate(payload: bytes) -> bytes:
     inflater = zlib.decompressobj()
     try:
-        found = inflater.decompress(payload, FRAME_SIZE_MAX)
+        found = inflater.decompress(payload, min(FRAME_SIZE_MAX, RATIO_MAX * len(payload)))
     except zlib.error as error:
         raise DecodeError("malformed", str(error)) from None
     if inflater.unconsumed_tail:

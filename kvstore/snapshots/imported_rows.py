@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 from kvstore.acl.access import AclMode
 from kvstore.applying.fields import NAME_SIZE_MAX, text_fault
 from kvstore.change import NO_LINK, Cause
-from kvstore.config import INTEGER_MAX, KEY_SIZE_LIMIT, UNSIGNED_MAX, Config
+from kvstore.config import FEATURE_LEVEL, INTEGER_MAX, KEY_SIZE_LIMIT, UNSIGNED_MAX, Config
 from kvstore.entry import KEY, MOD_REVISION, NO_BONDS, Record
 from kvstore.errors import ImportRefused
 from kvstore.snapshots.export import HEADER, Scalar, config_scalars
@@ -46,9 +46,12 @@ def read_header(header: Mapping[str, Scalar]) -> tuple[dict[str, int], Config]:
     try:
         if "acl" in fields:
             fields["acl"] = AclMode(fields["acl"])
-        return numbers, Config(**fields)
+        config = Config(**fields)
     except (TypeError, ValueError) as error:
         raise ImportRefused(f"the configuration is none: {error}") from None
+    if config.feature_level > FEATURE_LEVEL:
+        raise ImportRefused(f"the feature level is {config.feature_level}, not {FEATURE_LEVEL}")
+    return numbers, config
 
 
 def read_record(row: Any, number: Callable[[str], int], revision_max: int, end: int) -> Record:

@@ -8,15 +8,18 @@ for it; whoever imports gets a new state or none.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
+from math import inf
 from typing import Any, Final
 
 from kvstore.acl.access import Acl
 from kvstore.acl.rules import Policy, Role, Token
 from kvstore.change import CHANGED_KEY, NEW, NO_LINK, OLD, REVISION, Change
-from kvstore.entry import BONDS, DIRECTORY, KEY, MOD_REVISION, SEQUENCE, TTL, Record
+from kvstore.entry import BONDS, DIRECTORY, KEY, MOD_REVISION, SEQUENCE, TTL, VALUE, Record
 from kvstore.errors import ImportRefused
+from kvstore.keys import prefix_end
 from kvstore.snapshots.export import SECTIONS, Scalar
 from kvstore.snapshots.imported_entries import Entries
 from kvstore.snapshots.imported_rows import (
@@ -31,10 +34,11 @@ from kvstore.snapshots.imported_rows import (
 from kvstore.state.deadlines import Deadlines
 from kvstore.state.directories import NO_DIRECTORY
 from kvstore.state.ordered import OrderedKeys
-from kvstore.state.quotas import Limits, Quotas
+from kvstore.state.quotas import Limits, Quotas, key_size
 from kvstore.state.sequences import Sequences
 from kvstore.state.sessions import Session
 from kvstore.state.state import State
+from kvstore.state.tree import Tree
 
 _VALUES: Final[Mapping[str, type]] = {"policies": Policy, "roles": Role, "tokens": Token}
 
@@ -93,7 +97,10 @@ class _Small:
             raise ImportRefused(str(error)) from None
         if any(not number for _, number in self.sequences):
             raise ImportRefused("a directory gave no number")
-        if sorted(self.marks) != self.marks or any(mark[1] > sequence for mark in self.marks):
+        if any(
+            mark[0] >= following[0] or mark[1] > following[1]
+            for mark, following in pairwise([*self.marks, (inf, sequence)])
+        ):
             raise ImportRefused("the marks are not in order")
 
     def install(self, state: State) -> None:
@@ -113,11 +120,29 @@ class _Small:
         for directory, number in self.sequences:
             state.sequences.put(directory, number)
         state.quotas = Quotas()
-        for prefix, limits in self.quotas:
-            state.quotas.set(prefix, limits, state.tree.weigh(prefix))
+        state.quotas.load(self.quotas, _usages(state.tree, [prefix for prefix, _ in self.quotas]))
         state.limited = bool(self.quotas)
         state.tree.history.marks.clear()
         state.tree.history.marks.extend(self.marks)
+
+
+def _usages(tree: Tree, prefixes: list[str]) -> list[tuple[int, int]]:
+    """Return the keys and bytes below each prefix, as `Tree.weigh` does for one.
+
+    Complexity: O(keys + prefixes log keys), however many prefixes a key has.
+    """
+    if not prefixes:
+        return []
+    keys, records = list(tree.keys), tree.records
+    sizes = (key_size(key) + len(records[key][VALUE]) for key in keys)
+    sums = list(accumulate(sizes, initial=0))
+    found = []
+    for prefix in prefixes:
+        end = prefix_end(prefix)
+        low = bisect_left(keys, prefix)
+        high = len(keys) if end is None else bisect_left(keys, end)
+        found.append((high - low, sums[high] - sums[low]))
+    return found
 
 
 class _Import(ABC):
@@ -197,7 +222,10 @@ class Importer(_Import):
             ImportRefused: Rows are missing, or contradict each other.
         """
         state, tree, history = self._state, self._state.tree, self._state.tree.history
-        if history.sequence != self._end:
+        newest = history.at(history.sequence - 1)[REVISION] if len(history) else None
+        if history.sequence != self._end or (
+            self._revision_max > history.floor if newest is None else self._revision_max != newest
+        ):
             raise ImportRefused("changes are missing")
         self._check_tips()
         tree.keys = OrderedKeys(self._entries.keys)
@@ -253,7 +281,9 @@ class Importer(_Import):
             if isinstance(before, int) or link != NO_LINK:
                 raise ImportRefused("a change goes on from one that is not there")
             old = before
-            if old is not None and old[MOD_REVISION] > history.floor:
+            if old is not None and (
+                old[MOD_REVISION] > history.floor or old[SEQUENCE] >= history.floor_sequence
+            ):
                 raise ImportRefused("a change replaces what was changed later")
         if new is not None:
             if new[SEQUENCE] != sequence:

@@ -49,6 +49,13 @@ class Quotas:
         self._usage[prefix] = usage
         self._measure()
 
+    def load(self, rows: Iterable[tuple[str, Limits]], usages: Iterable[tuple[int, int]]) -> None:
+        """Begin with quotas over what is counted below each."""
+        for (prefix, limits), usage in zip(rows, usages, strict=True):
+            self.table.assign(prefix, limits)
+            self._usage[prefix] = usage
+        self._measure()
+
     def drop(self, prefix: str) -> None:
         """Take a quota away if there is one."""
         if self.table.discard(prefix) is not None:

@@ -6,6 +6,7 @@ Costs are counted, in rows and in bytes, never timed.
 from __future__ import annotations
 
 import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from kvstore.acl.access import AclMode
 from kvstore.acl.rules import Level, Policy, Rule, Token
 from kvstore.codec.codec import VERSION, decode_command, encode_command, read_command
-from kvstore.codec.wire import pack
+from kvstore.codec.wire import pack, pack_list
 from kvstore.commands import (
     Compact,
     Count,
@@ -32,10 +33,13 @@ from kvstore.commands import (
 from kvstore.config import TIME_MAX, Config
 from kvstore.errors import DecodeError
 from kvstore.refusals import Denied, Unsupported
+from kvstore.snapshots.frames import COMPRESSED, CONTINUED, FRAME_SIZE_MAX
+from kvstore.snapshots.snapshot import SnapshotReader
 from kvstore.store import Store
 from kvstore.watches.values import WaitDone, WatchBatch, WatchSpec
 from kvstore.watches.watches import Watches
 from tests.kvstore.driving import done, made
+from tests.kvstore.snapshots.test_frames import forged
 
 #: A number that Python refuses to write out.
 HUGE = 10**5000
@@ -132,6 +136,21 @@ def test_waits_that_ended_early_leave_no_timers_behind() -> None:
 
     assert (len(hub), hub.next_timeout()) == (1, 10.0)
     assert grown < 50_000
+
+
+def test_a_compressed_snapshot_costs_memory_in_proportion_to_its_bytes() -> None:
+    # One row that goes on from frame to frame, each of them nothing but zeros.
+    header = pack_list(sorted(Store().view().header.items()))
+    zeros = zlib.compress(bytes(FRAME_SIZE_MAX), 9)
+    stream = forged((1, 0, header), *[(2, COMPRESSED | CONTINUED, zeros)] * 500)
+
+    tracemalloc.start()
+    with pytest.raises(DecodeError, match="too-large"):
+        SnapshotReader(Store.importer).feed(stream)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 4 * len(stream)
 
 
 # --- rights

@@ -27,6 +27,10 @@ from kvstore.snapshots.frames import (
 FRAMES: list[Frame] = [(1, b"header"), (2, b"rows" * 100), (2, b""), (0x83, b"option")]
 
 
+#: The largest payload that a frame holds, compressible but not by too much.
+LARGEST = Random(1).randbytes(FRAME_SIZE_MAX // 32) * 32
+
+
 def written(frames: list[Frame], *, compress: bool = False, footer: bytes = b"end") -> bytes:
     writer = FrameWriter(compress=compress)
     stream = writer.begin() + b"".join(writer.frame(*frame) for frame in frames)
@@ -88,6 +92,13 @@ def test_only_what_gets_smaller_is_compressed() -> None:
     assert len(stream) < 200
     assert stream[len(MAGIC) + 1] == COMPRESSED
     assert stream.index(b"\x03\x00\x00\x00\x00\x01x") > 0
+
+
+def test_what_would_hold_too_much_for_its_size_is_not_compressed() -> None:
+    stream = written([(2, bytes(100_000))], compress=True)
+
+    assert len(stream) > 100_000
+    assert read(stream) == [(2, bytes(100_000)), (FOOTER, b"end")]
 
 
 def test_each_frame_comes_as_soon_as_it_is_whole() -> None:
@@ -200,7 +211,8 @@ def forged(*frames: tuple[int, int, bytes], magic: bytes = MAGIC) -> bytes:
         (forged((2, COMPRESSED, zlib.compress(b"abc")[:-1])), "malformed"),
         (forged((2, COMPRESSED, zlib.compress(b"abc") + b"\0")), "malformed"),
         (forged((2, COMPRESSED, zlib.compress(bytes(FRAME_SIZE_MAX + 1)))), "too-large"),
-        (forged((2, COMPRESSED, zlib.compress(bytes(FRAME_SIZE_MAX)))), "truncated"),
+        (forged((2, COMPRESSED, zlib.compress(bytes(FRAME_SIZE_MAX)))), "too-large"),
+        (forged((2, COMPRESSED, zlib.compress(LARGEST))), "truncated"),
         (forged((2, CONTINUED, b"a"), (3, 0, b"b")), "malformed"),
         (forged((2, CONTINUED, b"a"), (FOOTER, 0, bytes(32))), "malformed"),
         (forged((FOOTER, CONTINUED, bytes(32))), "malformed"),

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from kvstore.acl.rules import GLOBAL_MANAGEMENT, Policy, Role, Token
-from kvstore.commands import Compact, Configure, Delete, Lock, Put, SessionClose, SessionOpen
+from kvstore.commands import (
+    Compact,
+    Configure,
+    Delete,
+    Lock,
+    Put,
+    SessionClose,
+    SessionOpen,
+    SetQuota,
+)
 from kvstore.config import Config
 from kvstore.errors import ImportRefused
 from kvstore.snapshots.export import SECTIONS
@@ -172,6 +181,7 @@ BROKEN: list[tuple[str, Edit]] = [
     ("the configuration is none", head(config_acl=9)),
     ("the configuration is none", head(config_depth_max=0)),
     ("the configuration is none", head(config_separator=5)),
+    ("the feature level is 99", head(config_feature_level=99)),
     ("come too late, or are no section", add("sections")),
     ("come too late, or are no section", changes_first),
     # Entries; test_imported_entries.py has the rest.
@@ -215,7 +225,10 @@ BROKEN: list[tuple[str, Edit]] = [
           nested("changes", 0, 2, (4, 11)))),
     ("a change is not at its place", nested("changes", 0, 2, (7, 5))),
     ("an entry is not what its change made it", nested("changes", 0, 2, (1, b"other"))),
+    ("a change replaces what was changed later",
+     put("changes", 0, (3, ("web/b", b"", 0, 9, 9, 1, None, 5)))),
     ("changes are missing", drop("changes", -1)),
+    ("changes are missing", head(applied_index=28, revision=28)),
     ("an entry is not what its last change made it", drop("entries", 0)),
     ("an entry is not what its last change made it", put("entries", 0, (7, 1))),
     ("the change of an entry is missing",
@@ -269,6 +282,7 @@ BROKEN: list[tuple[str, Edit]] = [
     ("a number is not", put("marks", 0, (0, None))),
     ("the marks are not in order", add("marks", (1, 0))),
     ("the marks are not in order", put("marks", 0, (1, 999))),
+    ("the marks are not in order", both(put("marks", 0, (1, 5)), add("marks", (10**9, 4)))),
 ]  # fmt: skip
 
 
@@ -279,6 +293,33 @@ def test_what_is_no_state_is_refused(reason: str, edit: Edit) -> None:
 
     with pytest.raises(ImportRefused, match=reason):
         imported(header, rows)
+
+
+def test_a_store_cannot_be_newer_than_its_last_change() -> None:
+    store = Store(Config(history_changes=0))
+    store.apply(Put("a"))
+    store.apply(Compact(1))
+    store.apply(Put("b"))
+    store.apply(Compact(3))
+    header, rows = told(store)
+
+    with pytest.raises(ImportRefused, match="changes are missing"):
+        imported(header | {"applied_index": 9, "revision": 9}, rows)
+    assert imported(header, rows).digest() == store.digest()
+
+
+def test_nested_quotas_are_counted_as_each_alone_would_be() -> None:
+    store = Store()
+    prefixes = ["", "a", "a/", "a/b", "a/\U0010ffff", "b", "\U0010ffff"]
+    for key in ("Z", "a", "a/b", "a/b/c", "a/é", "a/\U0010ffff", "b", "\U0010ffffx"):
+        store.apply(Put(key, b"value"))
+    for prefix in prefixes:
+        store.apply(SetQuota(prefix, 100))
+
+    copy = imported(*told(store))
+
+    for prefix in prefixes:
+        assert copy.state.quotas.usage(prefix) == store.state.tree.weigh(prefix)
 
 
 def test_what_is_new_makes_no_store_alone() -> None:
