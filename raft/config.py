@@ -67,7 +67,9 @@ class Config:
         heartbeat_interval: Period of a leader's heartbeats; less than `election_timeout`, better
             a tenth of it.
         pre_vote: Whether a candidate asks first if it could win, without raising its term
-            (dissertation 9.6).
+            (dissertation 9.6). That others hear from a leader is an objection only with
+            `check_quorum`; without it a server that was cut off may depose the leader when it
+            comes back, if its log is up to date.
         check_quorum: Whether a leader that hears from no quorum steps down, and whether servers
             that hear from a leader refuse to vote (leader stickiness, dissertation 6.2 and 4.2.3).
         lease_reads: Whether `read(lease=True)` is allowed. A server that restarts then refuses to

@@ -54,7 +54,6 @@ class Elections:
         "_end_leading",
         "_patient_until",
         "_timeout",
-        "_transferred",
         "_votes",
         "_waiting_since",
     )
@@ -75,7 +74,6 @@ class Elections:
         self._begin_leading = begin_leading
         self._end_leading = end_leading
         self._votes: dict[str, Refusal] = {}
-        self._transferred = False
         # We campaign when the timeout has passed since this, or since a leader was heard.
         self._timeout = 0.0
         self._waiting_since = core.now
@@ -88,7 +86,13 @@ class Elections:
     # --- roles: the only place where term, vote and role change
 
     def become_follower(self, term: int, leader: str | None, cause: Cause) -> None:
-        """Follow `leader`, or whoever will lead `term`."""
+        """Follow `leader`, or whoever will lead `term`.
+
+        The timer begins anew with a drawn time, also in a later term of which a candidate told
+        that does not get our vote (as in etcd; the paper lets it run on). A new term is a new
+        election: whoever caused it is waited for, and those who split the last one draw again.
+        Nobody puts us off for long by that: it takes a term each time, and a pre-vote.
+        """
         core = self._core
         if core.role is LEADER:
             self._end_leading()
@@ -263,7 +267,6 @@ class Elections:
         core = self._core
         core.stats.elections += 1
         self._become_candidate(cause)
-        self._transferred = transfer
         for voter in core.configuration.all_voters:
             if voter != core.id:
                 self._durability.send_when_durable(
@@ -341,7 +344,10 @@ class Elections:
     def loyal_refusal(self, message: RequestVote | RequestPreVote) -> Refusal:
         """Return why a candidate of a later term is not even considered (dissertation 4.2.3).
 
-        A leader's own request, and one that it caused, is no disloyalty.
+        A leader's own request, and one that it caused, is no disloyalty. Without check-quorum
+        there is no loyalty, not in pre-votes either (so in etcd; dissertation 9.6 has it there
+        always): a leader that has lost its quorum then leads on, and the few who still hear it
+        would keep a majority that does not from electing another.
         """
         core = self._core
         transfer = type(message) is RequestVote and message.transfer

@@ -187,11 +187,9 @@ class Reads:
             if asked_at > long_ago or request == self._joinable:
                 return
             del self._asked[request]
-            numbers = [number for number in numbers if number in self.pending]
-            if numbers:
-                assert core.leader is not None
-                self._asked[request] = core.now, numbers
-                core.send(ReadIndex(core.leader, core.id, 0, request))
+            assert core.leader is not None
+            self._asked[request] = core.now, numbers
+            core.send(ReadIndex(core.leader, core.id, 0, request))
 
     # --- the leader's part
 
@@ -218,8 +216,7 @@ class Reads:
         if source != core.id:
             core.send(ReadIndexResponse(source, core.id, core.term, number, index))
         elif index > core.applied:
-            if number in self.pending:
-                self._answered.append((number, index))
+            self._answered.append((number, index))
         elif self._finish(number):
             core.stats.reads += 1
             core.emit(ReadReady(number, index))

@@ -5,9 +5,11 @@ Not a simulator: no faults happen by themselves. `Servers` holds machines and wh
 
 from __future__ import annotations
 
+import gc
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 from raft.config import Config
@@ -301,6 +303,18 @@ def machine(
             **options,
         ),
     )
+
+
+def remembered(machine: Raft) -> int:
+    """Return how many objects a machine holds, directly or not: what its memory grows with."""
+    found: dict[int, object] = {}
+    todo: list[object] = [machine]
+    while todo:
+        item = todo.pop()
+        if id(item) not in found and not isinstance(item, (type, FunctionType, ModuleType)):
+            found[id(item)] = item
+            todo += gc.get_referents(item)
+    return len(found)
 
 
 def persist_all(machine: Raft, now: float = 0.0) -> list[Output]:

@@ -228,13 +228,30 @@ def test_a_candidate_that_the_leader_sent_gets_a_vote_at_once() -> None:
     assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
 
 
-def test_without_check_quorum_nobody_is_loyal() -> None:
-    server = machine("a", config=PLAIN)
+@pytest.mark.parametrize("kind", [RequestVote, RequestPreVote])
+def test_without_check_quorum_nobody_is_loyal(kind: type[RequestVote | RequestPreVote]) -> None:
+    server = machine("a", config=Config(check_quorum=False))
     server.receive(Heartbeat("a", "b", 1), 5.0)
 
-    server.receive(RequestVote("a", "c", 2, 9, 1), 5.1)
+    server.receive(kind("a", "c", 2, 9, 1), 5.1)
 
     assert answer(sent(persist_all(server))) == (2, True, Refusal.NONE)
+
+
+@pytest.mark.parametrize("check_quorum", [False, True])
+def test_few_who_hear_a_leader_without_a_quorum_keep_nobody_from_leading(
+    check_quorum: bool,
+) -> None:
+    """A leader that does not step down may else block all others, though a majority is there."""
+    servers = Servers(*THREE, "d", "e", config=Config(check_quorum=check_quorum))
+    servers.elect("a")
+    servers.isolate("e")
+    servers.cut |= {("a", "c"), ("c", "a"), ("a", "d"), ("d", "a")}
+
+    servers.advance(6.0)
+
+    assert {"b", "c", "d"} & {*servers.leaders()}
+    assert servers["b"].leader in ("b", "c", "d")
 
 
 def test_a_leader_that_hears_its_quorum_is_loyal_to_itself() -> None:

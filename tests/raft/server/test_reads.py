@@ -494,24 +494,33 @@ def test_rounds_that_nobody_answers_are_forgotten_in_the_end() -> None:
     servers.check()
 
 
-def test_what_comes_for_a_read_that_has_expired_is_no_answer() -> None:
-    server = machine("a")
-    reads = server._server.reads
-    drain(server)
+@pytest.mark.parametrize("index", [1, 2])
+def test_what_comes_for_a_read_that_has_expired_is_no_answer(index: int) -> None:
+    server = machine("a", terms=[1])
+    server.receive(Heartbeat("a", "b", 1), 0.0)
+    late = server.read(0.0)
+    in_time = server.read(1.0)
+    [question] = of(ReadIndex, sent(persist_all(server)))
+    server.receive(Heartbeat("a", "b", 1), 2.0)
+    server.handle_timeout(2.5)
+    assert [failed.read for failed in of(ReadFailed, drain(server))] == [late]
 
-    reads._answer("a", 99, 0)
-    reads._answer("a", 99, 10**6)
+    server.receive(ReadIndexResponse("a", "b", 1, question.request, index), 2.6)
+    server.receive(Heartbeat("a", "b", 1, 2, 2), 2.7)
 
-    assert drain(server) == []
-    assert not reads._answered
+    assert [ready.read for ready in of(ReadReady, drain(server))] == [in_time]
+    server.check_invariants()
 
 
 def test_a_question_whose_reads_have_all_expired_is_not_asked_again() -> None:
     server = machine("a")
     server.receive(Heartbeat("a", "b", 1), 0.0)
-    reads = server._server.reads
-    reads._asked[7] = (-100.0, [99])
+    server.read(0.0)
+    assert of(ReadIndex, sent(persist_all(server))) != []
+    server.receive(Heartbeat("a", "b", 1), 2.0)
+    server.handle_timeout(2.5)
+    assert server.leader == "b"
 
-    reads.on_heartbeat()
+    server.receive(Heartbeat("a", "b", 1, round=1), 2.6)
 
-    assert not reads._asked
+    assert of(ReadIndex, sent(persist_all(server))) == []
