@@ -277,8 +277,8 @@ class Etcd:
 
     def lease_leases(self) -> LeaseLeasesResponse:
         """List all leases."""
-        leases = tuple(sorted(lease_of(session.id) for session in self.store.sessions()))
-        return LeaseLeasesResponse(self.revision, leases)
+        leases = (lease_of(session.id) for session in self.store.sessions())
+        return LeaseLeasesResponse(self.revision, tuple(sorted(filter(None, leases))))
 
     def tick(self, now: int) -> tuple[int, ...]:
         """Let time pass: end the leases that are due, with their keys; return their ids.
@@ -290,7 +290,7 @@ class Etcd:
         more = True
         while more:
             result = _expect(TickOk, self._apply(Tick(), now))
-            ended += map(lease_of, result.sessions)
+            ended += filter(None, map(lease_of, result.sessions))
             more = result.more
         return tuple(ended)
 

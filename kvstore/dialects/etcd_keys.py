@@ -7,10 +7,12 @@ all keys. etcd counts only changes; the store's index counts every command. `Rev
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 
 from kvstore.store import Store
 
+_SESSION = re.compile("[0-9a-f]{16}")
 _ESCAPE = str.maketrans({"\0": "\x01\x01", "\x01": "\x01\x02"})
 
 #: What `range_end` is to mean "no end".
@@ -53,8 +55,8 @@ def session_of(lease: int) -> str:
 
 
 def lease_of(session: str) -> int:
-    """Return the lease that a session stands for; 0 for none."""
-    if not session:
+    """Return the lease that a session stands for; 0 for none, and for those of other programs."""
+    if not _SESSION.fullmatch(session):
         return 0
     number = int(session, 16)
     return number - 2**64 if number >= 2**63 else number

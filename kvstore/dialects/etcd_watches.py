@@ -57,7 +57,15 @@ class WatchStream:
         compacted: Tells the revision of the last compaction.
     """
 
-    __slots__ = ("_answers", "_compacted", "_revisions", "_store", "_waiting", "_watches")
+    __slots__ = (
+        "_answers",
+        "_compacted",
+        "_next_id",
+        "_revisions",
+        "_store",
+        "_waiting",
+        "_watches",
+    )
 
     def __init__(
         self, store: Store, revisions: Revisions, answers: Answers, compacted: Callable[[], int]
@@ -68,6 +76,7 @@ class WatchStream:
         self._compacted = compacted
         self._watches: dict[int, _Watch] = {}
         self._waiting: deque[WatchResponse] = deque()
+        self._next_id = 0
 
     def create(self, request: WatchCreateRequest) -> int:
         """Begin a watch; return its id, or -1 if it was refused, which a response tells."""
@@ -110,10 +119,11 @@ class WatchStream:
         return None
 
     def _free_id(self) -> int:
-        watch = 0
-        while watch in self._watches:
-            watch += 1
-        return watch
+        """Return an id that was not given before, as etcd's streams count them."""
+        while self._next_id in self._watches:
+            self._next_id += 1
+        self._next_id += 1
+        return self._next_id - 1
 
     def _queue_changes(self) -> None:
         self._revisions.catch_up()

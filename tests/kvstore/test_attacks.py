@@ -31,6 +31,8 @@ from kvstore.commands import (
     Txn,
 )
 from kvstore.config import TIME_MAX, Config
+from kvstore.dialects.etcd import Etcd
+from kvstore.dialects.etcd_messages import RangeRequest
 from kvstore.errors import DecodeError
 from kvstore.refusals import Denied, Unsupported
 from kvstore.snapshots.frames import COMPRESSED, CONTINUED, FRAME_SIZE_MAX
@@ -221,3 +223,21 @@ def test_a_query_of_what_may_be_read_waits() -> None:
 
     for query in (Get("a/b"), Range("")):
         assert hub.poll(hub.wait(query, 1, 0.0, actor="alice")) is None
+
+
+# --- façades
+
+
+@pytest.mark.parametrize("id_", ["web-1", "0" * 17, "F" * 16])
+def test_sessions_of_other_programs_are_no_leases_of_etcd(id_: str) -> None:
+    store = Store()
+    etcd = Etcd(store)
+    for session in (id_, "other"):
+        made(SessionOpen(session, 1000), Put(session, owner=session), store=store, now=0)
+
+    entry = etcd.range(RangeRequest(b"other")).kvs[0]
+
+    assert entry.lease == 0
+    assert etcd.lease_leases().leases == ()
+    assert etcd.tick(10_000) == ()
+    assert store.sessions() == ()

@@ -175,6 +175,9 @@ def test_watches_are_numbered_from_0_where_a_number_is_free() -> None:
     assert stream.create(WatchCreateRequest(b"a")) == 0
     assert stream.create(WatchCreateRequest(b"a", watch_id=1)) == 1
     assert stream.create(WatchCreateRequest(b"a")) == 2
+    stream.cancel(0)
+    stream.cancel(2)
+    assert stream.create(WatchCreateRequest(b"a")) == 3
 
 
 def test_progress_comes_behind_all_that_happened_before() -> None:
