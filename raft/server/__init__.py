@@ -10,6 +10,6 @@ In the order in which they are best read:
 - `snapshot_sending`, `snapshot_receiving`: for who is behind the log's start (7).
 - `durability`: what has to be on disk before what leaves; `applying`: what is handed to the
   application, and when a configuration comes into force; `restoring`: a new life after a crash.
-- `reads` (8; dissertation 6.4), `forwarding`, and `open_proposals`, which tells a former leader
-  what became of what it proposed.
+- `reads` (8; dissertation 6.4), which `rounds` of heartbeats confirm, with leases.
+- `forwarding`, and `open_proposals`, which tells a former leader what became of what it proposed.
 """

@@ -1,9 +1,9 @@
-"""What a leader does beside replication: heartbeats, the quorum's pulse, changes, handing over.
+"""What a leader does beside replication: proposals, changes, its timers, handing over, sleep.
 
 Owns everything that exists only while leading: it is made anew for each term led, so nothing of
 one leadership can leak into the next. Knows nothing of elections.
 
-Source: Raft paper 5.2 and 8; dissertation 3.10, 4.1 to 4.3, 6.2 and 6.4.
+Source: Raft paper 5.2 and 8; dissertation 3.10, 4.1 to 4.3 and 6.2.
 """
 
 from __future__ import annotations
@@ -33,10 +33,8 @@ from raft.server.core import Core
 from raft.server.durability import Durability
 from raft.server.progress import PROBE, REPLICATE, Progress
 from raft.server.replication import Replication
+from raft.server.rounds import Rounds
 from raft.server.transfer import Transfer
-
-#: Rounds of heartbeats whose time is remembered; of older ones an answer is no lease.
-_ROUNDS_MAX = 256
 
 
 class Leader:
@@ -53,27 +51,24 @@ class Leader:
     Attributes:
         first_index: Index of the empty entry that begins the term.
         replication: The followers.
+        rounds: What their answers to heartbeats prove.
     """
 
     __slots__ = (
         "_applying",
         "_backlog",
         "_backlog_size",
-        "_confirmed",
         "_core",
         "_dropping",
         "_durability",
         "_heartbeat_due",
-        "_lease_begin",
-        "_lease_void",
         "_pending_change_index",
         "_quorum_due",
-        "_round",
-        "_round_times",
         "_step_down",
         "_transfer",
         "first_index",
         "replication",
+        "rounds",
     )
 
     def __init__(
@@ -91,15 +86,10 @@ class Leader:
         self._applying = applying
         self._transfer = transfer
         self._step_down = step_down
-        self._confirmed = confirmed
         self.replication = Replication(core, durability, applying, self._on_caught_up)
         self._heartbeat_due = core.now + core.config.heartbeat_interval
         self._quorum_due = core.now + core.config.election_timeout
-        self._round = 0
-        # Number and time of rounds that no quorum has answered yet; times never fall.
-        self._round_times: deque[tuple[int, float]] = deque()
-        self._lease_begin = float("-inf")
-        self._lease_void = False
+        self.rounds = Rounds(core, self.replication, confirmed)
         # Last index and size of each batch of proposals that is not applied: that waits for a
         # quorum, or for our own disk.
         self._backlog: deque[tuple[int, int]] = deque()
@@ -218,7 +208,7 @@ class Leader:
             self._transfer.end(TransferOutcome.REMOVED)
         replication.try_commit()
         replication.nudge_all()
-        self.confirm_rounds()
+        self.rounds.confirm()
 
     def _leave(self) -> None:
         """Step down as one that is no voter, after telling others what is committed.
@@ -235,66 +225,23 @@ class Leader:
         core.send(TimeoutNow(heir.id, core.id, core.term))
         self._step_down(Cause.REMOVED)
 
-    # --- heartbeats and what their answers prove
-
-    def begin_round(self) -> int:
-        """Have a heartbeat sent to everyone; return the number of the round.
-
-        A round that is not fetched yet is joined: it is sent after this moment as well.
-        """
-        core = self._core
-        if not self._round_is_open():
-            self._round += 1
-            self._round_times.append((self._round, core.now))
-            if len(self._round_times) > _ROUNDS_MAX:
-                self._round_times.popleft()
-            for peer in self.replication.peers.values():
-                peer.round_due = self._round
-            self.replication.nudge_all()
-        return self._round
-
-    def _round_is_open(self) -> bool:
-        """Return whether no heartbeat of the latest round was fetched yet."""
-        peers, latest = self.replication.peers.values(), self._round
-        return bool(peers) and latest > 0 and all(peer.round_due == latest for peer in peers)
-
-    def confirm_rounds(self) -> None:
-        """Note the latest round that a quorum answered: a lease from when it was sent."""
-        confirmed = min(self.replication.quorum_round(), self._round)
-        times = self._round_times
-        while times and times[0][0] <= confirmed:
-            self._lease_begin = times.popleft()[1]
-        self._confirmed(confirmed)
+    # --- answers
 
     @property
     def has_committed(self) -> bool:
         """Whether an entry of this term is committed: only then is the commit index up to date."""
         return self._core.commit >= self.first_index
 
-    @property
-    def has_lease(self) -> bool:
-        """Whether no other server can lead now (dissertation 6.4.1).
-
-        A quorum heard of us after the lease began, and will not vote for an election timeout.
-        Whoever was told to take over is not bound by that, and may have been told long ago by a
-        message that is late: there are no leases in a term in which leadership was transferred.
-        """
-        core = self._core
-        return not self._lease_void and (core.now < self._lease_begin + core.config.lease_duration)
-
-    # --- answers
-
     def on_heartbeat_response(self, message: HeartbeatResponse) -> None:
         """Take note that a follower hears us."""
         peer = self.replication.peer_of(message)
         if peer is not None:
-            if message.round > self._round:
+            if message.round > self.rounds.latest:
                 self._core.reject(message, "round never sent")
                 return
             peer.heard_at = self._core.now
             self.replication.on_heartbeat_response(peer, message.round)
-            if self._round_times:
-                self.confirm_rounds()
+            self.rounds.answered()
 
     def on_snapshot_response(self, message: InstallSnapshotResponse) -> None:
         """Take note of how much of a snapshot a follower has."""
@@ -324,8 +271,8 @@ class Leader:
                 return
         if self._heartbeat_due <= core.now:
             self._heartbeat_due = core.now + core.config.heartbeat_interval
-            self.begin_round()
-            self.confirm_rounds()
+            self.rounds.begin()
+            self.rounds.confirm()
             if core.configuration.auto_leave:
                 self.on_applied()
 
@@ -353,7 +300,7 @@ class Leader:
         if to == self._transfer.to:
             return
         self._transfer.begin(to)
-        self._lease_void = True
+        self.rounds.end_leases()
         peer = self.replication.peers[to]
         if peer.match == core.log.last_index:
             self._on_caught_up(peer)
@@ -395,7 +342,7 @@ class Leader:
             peer.heard_at = core.now
         self._quorum_due = core.now + core.config.election_timeout
         self._heartbeat_due = core.now + core.config.heartbeat_interval
-        self.begin_round()
+        self.rounds.begin()
 
     def check_invariants(self) -> None:
         """Assert what must always hold; for tests."""
@@ -403,8 +350,7 @@ class Leader:
         self.replication.check_invariants()
         assert core.log.term_at(self.first_index) in (core.term, None)
         assert self._backlog_size == sum(size for _, size in self._backlog)
-        assert self._transfer.to is None or self._lease_void
-        assert [r for r, _ in self._round_times] == sorted(r for r, _ in self._round_times)
+        self.rounds.check_invariants(transferring=self._transfer.to is not None)
         assert all(
             peer.state is not PROBE or len(peer.ends) == 0
             for peer in self.replication.peers.values()

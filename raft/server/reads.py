@@ -87,7 +87,7 @@ class Reads:
         number = core.next_handle()
         self.pending.add(number)
         self._deadlines.append((core.now + core.config.read_limit, number))
-        if lease and leader is not None and leader.has_lease and leader.has_committed:
+        if lease and leader is not None and leader.rounds.has_lease and leader.has_committed:
             self._answer(core.id, number, core.commit)
         else:
             self._unasked.append(number)
@@ -103,7 +103,7 @@ class Reads:
         if self.leader is not None:
             for number in numbers:
                 self._lead(core.id, number)
-            self.leader.confirm_rounds()
+            self.leader.rounds.confirm()
         elif self._joinable is not None:
             self._asked[self._joinable][1].extend(numbers)
         else:
@@ -145,7 +145,7 @@ class Reads:
             postponed, self.postponed = self.postponed, []
             for source, number in postponed:
                 self._lead(source, number)
-            self.leader.confirm_rounds()
+            self.leader.rounds.confirm()
 
     @property
     def is_idle(self) -> bool:
@@ -199,7 +199,7 @@ class Reads:
         assert leader is not None
         if leader.has_committed:
             commit = self._core.commit
-            self.unconfirmed.append((leader.begin_round(), commit, source, number))
+            self.unconfirmed.append((leader.rounds.begin(), commit, source, number))
         else:
             self.postponed.append((source, number))
 
@@ -231,7 +231,7 @@ class Reads:
             )
             return
         self._lead(message.source, message.request)
-        self.leader.confirm_rounds()
+        self.leader.rounds.confirm()
 
     def on_read_index_response(self, message: ReadIndexResponse) -> None:
         """Let the reads of a request go on once the index is applied."""

@@ -37,7 +37,7 @@ _IGNORED = frozenset(
         *("__weakref__", "_memo", "config", "intent", "outputs", "rng", "stats"),
         *("_handle", "_request", "pending", "_taken_size", "_durable_size"),
         *("_deadlines", "_heartbeat_due", "_lease_begin", "_patient_until", "_quorum_due"),
-        *("_round_times", "_timeout", "_waiting_since", "heard_at", "leader_heard_at", "now"),
+        *("_times", "_timeout", "_waiting_since", "heard_at", "leader_heard_at", "now"),
     )
 )
 #: Numbers of writes: only how far they are from the last one matters.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.raft.planted.planting import Bug, Edit
 
 _LEADER = "raft.server.leading:Leader."
+_ROUNDS = "raft.server.rounds:Rounds."
 _READS = "raft.server.reads:Reads."
 _CONFIGURATION = "raft.membership.configuration:Configuration."
 _TRANSFER = "raft.server.transfer:Transfer."
@@ -208,7 +209,7 @@ BUGS = (
     Bug(
         "read-joins-sent-round",
         "A read joins a round of heartbeats that was sent before it began (etcd issue 20418).",
-        (Edit(_LEADER + "begin_round", "if not self._round_is_open():", "if not self._round:"),),
+        (Edit(_ROUNDS + "begin", "if not self._is_open():", "if not self.latest:"),),
         (
             "server.test_reads::test_only_an_answer_to_a_round_that_began_after_the_read_confirms_it",
         ),
@@ -231,9 +232,9 @@ BUGS = (
         "others may lead by then.",
         (
             Edit(
-                _LEADER + "has_lease",
+                _ROUNDS + "has_lease",
                 "core.now < self._lease_begin + core.config.lease_duration",
-                "core.now < self._quorum_due",
+                "True",
             ),
         ),
         ("server.test_reads::test_a_lease_is_measured_from_the_sending_of_what_a_quorum_answered",),
@@ -243,7 +244,7 @@ BUGS = (
         "A lease is measured from when the answers came, not from when they were asked for.",
         (
             Edit(
-                _LEADER + "confirm_rounds",
+                _ROUNDS + "confirm",
                 "self._lease_begin = times.popleft()[1]",
                 "times.popleft()\n        self._lease_begin = self._core.now",
             ),
@@ -255,7 +256,7 @@ BUGS = (
         "A lease takes all clocks to run equally fast.",
         (
             Edit(
-                _LEADER + "has_lease",
+                _ROUNDS + "has_lease",
                 "core.config.lease_duration",
                 "core.config.election_timeout",
             ),
@@ -268,7 +269,7 @@ BUGS = (
     Bug(
         "lease-during-transfer",
         "A leader that told another to take over at once still trusts its lease.",
-        (Edit(_LEADER + "transfer", "self._lease_void = True", "pass"),),
+        (Edit(_ROUNDS + "end_leases", "self._lease_void = True", "pass"),),
         (
             "server.test_reads::test_without_a_lease_the_read_goes_the_long_way",
             "server.test_reads::test_there_is_no_lease_in_a_term_in_which_leadership_was_transferred",
