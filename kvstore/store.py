@@ -25,7 +25,7 @@ from kvstore.refusals import Compacted, Future, Malformed, Refusal
 from kvstore.results import Applied, KeysOk, RangeOk, Result
 from kvstore.snapshots.export import Scalar, View
 from kvstore.snapshots.importing import Continuation, Importer
-from kvstore.state.digest import EntriesDigest, row_hash
+from kvstore.state.digest import EntriesDigest, header_hash, rows_hash, total
 from kvstore.state.invariants import check_invariants
 from kvstore.state.sessions import Session
 from kvstore.state.state import State, expiries
@@ -439,14 +439,10 @@ class Store:
         Complexity: O(n) the first time; then O(changes since the last time, sessions, locks and
         other small parts).
         """
-        total = self._digest.value(self._state.tree)
+        entries = self._digest.value(self._state.tree)
         with View(self._state) as view:
-            for section, rows in view.small_batches():
-                for row in rows:
-                    plain = attrs.astuple(row) if attrs.has(type(row)) else row
-                    total += row_hash(section, plain)
-            total += row_hash("header", sorted(view.header.items()))
-        return total & (2**64 - 1)
+            rest = (rows_hash(section, rows) for section, rows in view.small_batches())
+            return total(entries, *rest, header_hash(view.header))
 
     def view(self) -> View:
         """Open a view of the state as it is, to be told row by row while writes go on.
@@ -563,13 +559,19 @@ class StoreImporter:
         """
         self._source.add(section, rows)
 
-    def finish(self) -> Store:
+    def finish(self, digest: int | None = None) -> Store:
         """Return the store.
 
+        Args:
+            digest: What the digest of a new store must be; None if it does not matter.
+
         Raises:
-            ImportRefused: Rows are missing, or contradict each other.
+            ImportRefused: Rows are missing, or contradict each other, or the digest is another.
         """
-        return self._make(self._source.finish())
+        store = self._make(self._source.finish())
+        if digest is not None and store.digest() != digest:
+            raise ImportRefused("the digest is not the one of the store that was written")
+        return store
 
 
 @attrs.frozen

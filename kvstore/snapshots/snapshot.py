@@ -5,7 +5,8 @@ how frames show damage is frames.py's. The stream is:
 
     header frame   pairs of a name and a value, sorted by name
     rows frames    the rows of a section back to back, sections in the order of `SECTIONS`
-    footer frame   pairs of a section and its number of rows, and of "bytes" and their number
+    footer frame   pairs of a section and its number of rows, of "bytes" and their number, and of
+                   "digest" and that of the state, unless it tells only what is new
 
 Two replicas at one index write the same bytes: rows come in one order, frames are cut by the
 sizes of the rows alone, and nothing of the machine is told.
@@ -34,8 +35,8 @@ another store lacks:
 >>> copy.get("b").value, copy.digest() == store.digest()
 (b'2', True)
 
-Major versions differ in the magic. Minor ones append: names to the header, fields to rows,
-sections that older readers may skip.
+Major versions differ in the magic. Minor ones append: names to header and footer, fields to rows,
+sections that older readers may skip. Minor 1 brought the digest.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from kvstore.codec.value_forms import POLICY_FORM, ROLE_FORM, TOKEN_FORM
 from kvstore.codec.wire import Form, pack, pack_list, unpack_list
 from kvstore.errors import DecodeError, ImportRefused
 from kvstore.snapshots.frames import FOOTER, OPTIONAL, FrameReader, FrameWriter
+from kvstore.state.digest import LEFT_OUT, header_hash, rows_hash, total
 
 Restored = TypeVar("Restored")
 Restored_co = TypeVar("Restored_co", covariant=True)
@@ -57,7 +59,7 @@ Scalar: TypeAlias = "int | str | bool | None"
 Batch: TypeAlias = "tuple[str, Sequence[Any]]"
 
 #: What this build writes; readers of older ones ignore what they do not know.
-MINOR: Final = 0
+MINOR: Final = 1
 #: Bytes from which on rows are a frame, and frames are handed out.
 PIECE_SIZE: Final = 96 * 1024
 #: Batches of rows that are looked at for one piece, at most.
@@ -84,6 +86,7 @@ _NAMES: Final = {tag: name for name, tag in SECTIONS.items()}
 _MINOR_NAME: Final = "snapshot.minor"
 _SINCE_NAME: Final = "snapshot.since"
 _BYTES_NAME: Final = "bytes"
+_DIGEST_NAME: Final = "digest"
 _SCALARS: Final = frozenset({int, str, bool, type(None)})
 
 
@@ -112,8 +115,12 @@ class Sink(Protocol[Restored_co]):
     def add(self, section: str, rows: list[Any]) -> None:
         """Take rows; what cannot be is an `ImportRefused`."""
 
-    def finish(self) -> Restored_co:
-        """Return the store, after all rows; what cannot be is an `ImportRefused`."""
+    def finish(self, digest: int | None) -> Restored_co:
+        """Return the store, after all rows; what cannot be is an `ImportRefused`.
+
+        Args:
+            digest: What the digest of its state must be, or None.
+        """
 
 
 # --- writing
@@ -202,6 +209,7 @@ def _frames(
 ) -> Iterator[bytes | None]:
     """Yield the frames of the stream, the footer's included, and None before each batch."""
     yield writer.frame(HEADER, pack_list(sorted(header.items())))
+    digest = _Digest(header)
     counts: dict[str, int] = {}
     # Rows that are no frame yet, and their size. Where frames end depends on the sizes of rows
     # alone: neither on how they come in batches nor on how frames go out in pieces.
@@ -217,6 +225,7 @@ def _frames(
             rows, size = [], 0
         section = name
         counts[name] = counts.get(name, 0) + len(batch)
+        digest.add(name, batch)
         for row in _encode_rows(name, batch):
             rows.append(row)
             size += len(row)
@@ -225,7 +234,32 @@ def _frames(
                 rows, size = [], 0
     if rows:
         yield writer.frame(SECTIONS[section], b"".join(rows))
-    yield writer.end(pack_list([*sorted(counts.items()), (_BYTES_NAME, writer.size)]))
+    told = [*sorted(counts.items()), (_BYTES_NAME, writer.size)]
+    yield writer.end(pack_list(told + digest.pairs()))
+
+
+class _Digest:
+    """The digest of a state as its rows go by: it need not be known when writing begins.
+
+    Args:
+        header: The header as it is written.
+    """
+
+    __slots__ = ("_is_whole", "_sum")
+
+    def __init__(self, header: Mapping[str, Scalar]) -> None:
+        self._is_whole = header[_SINCE_NAME] is None
+        names = {_MINOR_NAME, _SINCE_NAME}
+        self._sum = header_hash({name: header[name] for name in header if name not in names})
+
+    def add(self, section: str, rows: Sequence[Any]) -> None:
+        """Follow rows of a section."""
+        if self._is_whole and section not in LEFT_OUT:
+            self._sum += rows_hash(section, rows)
+
+    def pairs(self) -> list[tuple[str, int]]:
+        """Return what the footer tells of it: nothing where rows are told without the others."""
+        return [(_DIGEST_NAME, total(self._sum))] if self._is_whole else []
 
 
 # --- reading
@@ -237,27 +271,57 @@ class SnapshotReader(Generic[Restored]):
     Args:
         make: Begins a new store with a snapshot's header. Of an incremental snapshot the header
             tells `since`, the index of the store that it goes on from.
+        verify: Whether to compute the digest of the store that was made, for about half the cost
+            of making it, and to refuse one that is not the written one's. Damage is found in any
+            case: this is for who doubts that the right store was made of the right bytes. Without
+            a digest (`digest`) there is nothing to compare.
 
     Raises:
         DecodeError: By every method, as soon as the bytes are found to be damaged, or not to be
             a snapshot, and from then on always.
     """
 
-    __slots__ = ("_counts", "_failed", "_frames", "_make", "_sink", "_tag", "_told")
+    __slots__ = (
+        "_counts",
+        "_digest",
+        "_failed",
+        "_frames",
+        "_is_whole",
+        "_make",
+        "_sink",
+        "_tag",
+        "_verify",
+    )
 
-    def __init__(self, make: Callable[[Mapping[str, Scalar], int | None], Sink[Restored]]) -> None:
+    def __init__(
+        self,
+        make: Callable[[Mapping[str, Scalar], int | None], Sink[Restored]],
+        *,
+        verify: bool = False,
+    ) -> None:
         self._make = make
+        self._verify = verify
         self._frames = FrameReader()
         self._sink: Sink[Restored] | None = None
         self._tag = HEADER
         self._counts: dict[str, int] = {}
-        self._told: dict[str, int] | None = None
+        self._is_whole = False
+        self._digest: int | None = None
         self._failed: DecodeError | None = None
 
     @property
     def complete(self) -> bool:
         """Whether the footer has come, so that `finish` can be called."""
         return self._frames.ended
+
+    @property
+    def digest(self) -> int | None:
+        """The digest of the state that was written: what `Store.digest` said of it.
+
+        None before the footer has come, and where it tells none: before minor version 1, and of
+        what is new only.
+        """
+        return self._digest
 
     def feed(self, data: bytes) -> None:
         """Take a piece.
@@ -282,7 +346,7 @@ class SnapshotReader(Generic[Restored]):
         try:
             self._frames.finish()
             assert self._sink is not None  # the footer is refused without a header
-            return self._sink.finish()
+            return self._sink.finish(self._digest if self._verify else None)
         except (DecodeError, ImportRefused) as error:
             raise self._fail(error) from None
 
@@ -325,12 +389,18 @@ class SnapshotReader(Generic[Restored]):
         if since is not None and type(since) is not int:
             raise DecodeError("bad-field", "a snapshot goes on from an index")
         header.pop(_MINOR_NAME, None)
+        self._is_whole = since is None
         return self._make(header, since)
 
     def _end(self, payload: bytes) -> None:
-        told = {name: count for name, count in _read_pairs(payload) if name in SECTIONS}
-        if told != self._counts:
-            raise DecodeError("damaged", f"there are {self._counts} rows, not {told}")
+        told = dict(_read_pairs(payload))
+        counts = {name: count for name, count in told.items() if name in SECTIONS}
+        if counts != self._counts:
+            raise DecodeError("damaged", f"there are {self._counts} rows, not {counts}")
+        digest = told.get(_DIGEST_NAME) if self._is_whole else None
+        if digest is not None and type(digest) is not int:
+            raise DecodeError("bad-field", "a digest is a number")
+        self._digest = digest
 
 
 def _read_pairs(payload: bytes) -> list[tuple[str, Any]]:

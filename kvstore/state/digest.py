@@ -1,15 +1,17 @@
 """A digest of the state: two replicas at one index have the same, or they have diverged.
 
-The sum, modulo 2**64, of a hash of each row of the export: the order of rows does not matter, so
-that the part of the entries follows the changes instead of being computed anew.
+The sum, modulo 2**64, of a hash of each row of the export, and of one of its header: the order of
+rows does not matter, so that the part of the entries follows the changes instead of being
+computed anew. The history is not in it: how much of it is kept is in the header.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
+import attrs
 import msgpack
 
 from kvstore.change import NEW, OLD, Change
@@ -20,10 +22,31 @@ _MASK: Final = (1 << 64) - 1
 _pack: Final = msgpack.Packer(use_bin_type=True, strict_types=False).pack
 
 
+#: The sections of the export that are left out: they follow from the entries and the past.
+LEFT_OUT: Final = frozenset({"directories", "changes"})
+
+
 def row_hash(section: str, row: object) -> int:
     """Return the hash of one row. The row consists of what msgpack can hold."""
     packed = _pack((section, row))
     return int.from_bytes(blake2b(packed, digest_size=8).digest(), "big")
+
+
+def rows_hash(section: str, rows: Iterable[Any]) -> int:
+    """Return the sum of the hashes of rows; of what is a value, it is that of its fields."""
+    return sum(
+        row_hash(section, attrs.astuple(row) if attrs.has(type(row)) else row) for row in rows
+    )
+
+
+def header_hash(header: Mapping[str, object]) -> int:
+    """Return the hash of a header."""
+    return row_hash("header", sorted(header.items()))
+
+
+def total(*parts: int) -> int:
+    """Return the digest of which these are the parts."""
+    return sum(parts) & _MASK
 
 
 class EntriesDigest:

@@ -44,7 +44,8 @@ from kvstore.testing import strategies as kv
 from kvstore.testing.strategies import LogEntry
 from tests.kvstore.messages import POLICY, ROLE, TOKEN
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "snapshot-store-1.bin"
+GOLDEN = Path(__file__).parents[1] / "golden"
+NEWEST = GOLDEN / "snapshot-store-1.1.bin"
 
 
 def taken(store: Store, since: int | None = None, *, compress: bool = False) -> bytes:
@@ -162,13 +163,53 @@ def test_a_copy_goes_on_as_the_original_does(log: list[LogEntry], data: st.DataO
     assert copy.digest() == store.digest()
 
 
-def test_a_file_of_this_version_is_read_for_ever(rewrite: bool) -> None:
-    store = busy_store()
+def test_the_bytes_of_this_version_never_change(rewrite: bool) -> None:
+    stream = taken(busy_store())
     if rewrite:
-        GOLDEN.write_bytes(taken(store))
+        NEWEST.write_bytes(stream)
 
-    assert taken(store) == GOLDEN.read_bytes()
-    assert restored(GOLDEN.read_bytes()).digest() == store.digest()
+    assert stream == NEWEST.read_bytes()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_file_of_every_version_is_read_for_ever(version: str) -> None:
+    store = restored((GOLDEN / f"snapshot-store-{version}.bin").read_bytes())
+
+    assert store.digest() == busy_store().digest()
+    assert taken(store) == NEWEST.read_bytes()
+
+
+# --- the digest
+
+
+def verified(stream: bytes) -> Store:
+    reader = SnapshotReader(Store.importer, verify=True)
+    reader.feed(stream)
+    return reader.finish()
+
+
+@given(kv.logs(min_size=10, access=True))
+def test_the_footer_tells_the_digest_of_the_store(log: list[LogEntry]) -> None:
+    store = replay(Store(Config(history_changes=5)), log)
+    stream = taken(store)
+
+    reader = SnapshotReader(Store.importer)
+    reader.feed(stream)
+
+    assert reader.digest == store.digest()
+    assert verified(stream).digest() == store.digest()
+
+
+def test_a_store_that_was_made_wrong_is_refused_by_its_digest() -> None:
+    store = busy_store()
+    reader: SnapshotReader[Store] = SnapshotReader(
+        lambda header, since: Store.importer(dict(header) | {"offset": 5}, since), verify=True
+    )
+    reader.feed(taken(store))
+
+    assert store.clock_offset != 5
+    with pytest.raises(DecodeError, match="bad-state: the digest is not the one"):
+        reader.finish()
 
 
 # --- while writes go on

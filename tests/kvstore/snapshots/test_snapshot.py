@@ -28,10 +28,13 @@ from kvstore.snapshots.snapshot import (
     SnapshotReader,
     SnapshotWriter,
 )
+from kvstore.state.digest import header_hash, rows_hash, total
 from tests.kvstore.messages import POLICY, ROLE, TOKEN
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "snapshot-rows-1.bin"
-DESCRIPTION = GOLDEN.with_suffix(".txt")
+#: The same rows in every version that there was.
+GOLDEN = Path(__file__).parents[1] / "golden"
+NEWEST = GOLDEN / "snapshot-rows-1.1.bin"
+DESCRIPTION = GOLDEN / "snapshot-rows-1.1.txt"
 
 Rows = dict[str, list[Any]]
 
@@ -95,13 +98,15 @@ class Collected:
         self.header = dict(header)
         self.since = since
         self.rows: Rows = {}
+        self.digest: int | None = None
 
     def add(self, section: str, rows: list[Any]) -> None:
         if self.header.get("refuse") == section:
             raise ImportRefused(f"{section} are wrong")
         self.rows.setdefault(section, []).extend(rows)
 
-    def finish(self) -> Collected:
+    def finish(self, digest: int | None) -> Collected:
+        self.digest = digest
         if self.header.get("refuse") == "all":
             raise ImportRefused("they don't fit together")
         return self
@@ -165,10 +170,10 @@ def test_the_layout_is_as_told() -> None:
     frames = list(FrameReader().feed(written(View({"quotas": ROWS["quotas"]}, {"a": 1}))))
 
     assert [tag for tag, _ in frames] == [HEADER, SECTIONS["quotas"], FOOTER]
-    assert unpack_list(frames[0][1]) == [("a", 1), ("snapshot.minor", 0), ("snapshot.since", None)]
+    assert unpack_list(frames[0][1]) == [("a", 1), ("snapshot.minor", 1), ("snapshot.since", None)]
     assert unpack_list(frames[1][1]) == ROWS["quotas"]
     assert unpack_list(frames[2][1])[0] == ("quotas", 1)
-    assert unpack_list(frames[2][1])[1][0] == "bytes"
+    assert [name for name, _ in unpack_list(frames[2][1])[1:]] == ["bytes", "digest"]
 
 
 # --- golden bytes: a stream of this version, for ever
@@ -199,15 +204,66 @@ def described(stream: bytes) -> str:
 def test_bytes_of_this_version_never_change(rewrite: bool) -> None:
     stream = written(View(ROWS))
     if rewrite:
-        GOLDEN.write_bytes(stream)
+        NEWEST.write_bytes(stream)
         DESCRIPTION.write_text(described(stream))
 
-    assert stream == GOLDEN.read_bytes()
+    assert stream == NEWEST.read_bytes()
     assert described(stream) == DESCRIPTION.read_text()
 
 
-def test_bytes_of_this_version_are_read() -> None:
-    assert read(GOLDEN.read_bytes()).rows == ROWS
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_bytes_of_every_version_are_read(version: str) -> None:
+    found = read((GOLDEN / f"snapshot-rows-{version}.bin").read_bytes())
+
+    assert (found.header, found.rows) == (HEAD, ROWS)
+
+
+@pytest.mark.parametrize("major", [0, 2, 255])
+def test_another_major_version_is_refused_as_such(major: int) -> None:
+    stream = NEWEST.read_bytes()
+
+    with pytest.raises(DecodeError, match=f"unsupported: the major version is {major}"):
+        read(stream[:7] + bytes([major]) + stream[8:])
+
+
+# --- the digest
+
+
+def test_the_footer_tells_the_digest_of_the_rows_and_the_header() -> None:
+    reader = SnapshotReader(Collected)
+    reader.feed(written(View(ROWS)))
+
+    told = {name: rows for name, rows in ROWS.items() if name not in {"directories", "changes"}}
+    rows = (rows_hash(name, rows) for name, rows in told.items())
+    assert reader.digest == total(*rows, header_hash(HEAD))
+
+
+def test_there_is_no_digest_where_none_is_told() -> None:
+    older = (GOLDEN / "snapshot-rows-1.0.bin").read_bytes()
+
+    for stream in (older, older[:-1], written(View(ROWS))[:-1], written(View(ROWS), since=5)):
+        reader = SnapshotReader(Collected, verify=True)
+        reader.feed(stream)
+        assert reader.digest is None
+    assert reader.finish().digest is None
+
+
+def test_who_makes_the_store_is_told_the_digest_only_if_it_shall_be_verified() -> None:
+    stream = written(View(ROWS))
+
+    careless, careful = (SnapshotReader(Collected, verify=verify) for verify in (False, True))
+    careless.feed(stream)
+    careful.feed(stream)
+
+    assert careless.finish().digest is None
+    assert careful.finish().digest == careful.digest == careless.digest is not None
+
+
+def test_a_digest_that_an_increment_should_not_have_is_passed_over() -> None:
+    reader = SnapshotReader(Collected, verify=True)
+    reader.feed(forged((HEADER, [("a", 1), ("snapshot.since", 5)]), footer=[("digest", 7)]))
+
+    assert reader.finish().digest is None
 
 
 # --- pieces
@@ -375,6 +431,7 @@ SESSION = ("s1", None, "release", 0, b"", "", b"", 4, None)
         (forged((HEADER, [(1, 1)])), "malformed: neither header nor footer"),
         (forged((HEADER, [("a", 1.5)])), "bad-field: the header's a is no plain value"),
         (forged((HEADER, [("snapshot.since", "x")])), "bad-field: a snapshot goes on from"),
+        (forged(HEADER_FRAME, footer=[("digest", "x")]), "bad-field: a digest is a number"),
         (forged(HEADER_FRAME, footer=[1]), "malformed: neither header nor footer"),
         (forged((HEADER, [("refuse", "quotas")]), QUOTAS), "bad-state: quotas are wrong"),
         (forged((HEADER, [("refuse", "all")])), "bad-state: they don't fit together"),
@@ -457,5 +514,4 @@ def test_tags_are_not_used_twice() -> None:
 
     assert len(set(tags)) == len(tags)
     assert max(tags) < 0x80
-    assert snapshot.MINOR == 0
-    assert pack(snapshot.MINOR) == b"\x00"
+    assert snapshot.MINOR == 1
