@@ -17,6 +17,7 @@ multiple of what it is given, nor takes more time than is proportional, nor rais
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -61,7 +62,6 @@ VERSION: Final = 1
 MESSAGE_BYTES_MAX: Final = 64 * 2**20
 """Longer messages are not decoded unless told otherwise. Raise it for larger payloads."""
 
-_HEAD = 5
 _ELEMENTS_MAX = 64
 _PRIORITY_MAX = 2**31
 
@@ -106,7 +106,7 @@ class DecodeError(RaftError):
 # --- fields: how many elements each takes, and what makes one of them
 
 _Pack: TypeAlias = Callable[[Any], tuple[Any, ...]]
-_Unpack: TypeAlias = Callable[..., Any]
+_Unpack: TypeAlias = Callable[[Any], Any]
 
 
 def _count(value: Any) -> int:
@@ -156,7 +156,7 @@ def _member_of(members: Sequence[Any]) -> _Unpack:
 
 
 class _Field:
-    """How a field travels."""
+    """How a field travels: as one element, or as several, which `unpack` gets as a list."""
 
     __slots__ = ("pack", "size", "unpack")
 
@@ -172,14 +172,15 @@ _PRIORITY = _Field(_priority)
 _FLAG = _Field(_flag)
 _ID = _Field(_id)
 _CHUNK = _Field(_bytes)
-_ENTRIES = _Field(lambda *columns: unpack_entries(columns), ENTRIES_COLUMNS, pack_entries)
-_PAYLOADS = _Field(unpack_strings, 2, pack_strings)
+_ENTRIES = _Field(unpack_entries, ENTRIES_COLUMNS, pack_entries)
+_PAYLOADS = _Field(lambda columns: unpack_strings(*columns), 2, pack_strings)
 _CONFIGURATION = _Field(
     lambda value: Configuration.decode(_bytes(value)), 1, lambda value: (value.encode(),)
 )
 _REFUSAL = _Field(_member_of(_REFUSALS), 1, lambda value: (_REFUSALS.index(value),))
 _DROP = _Field(_member_of(_DROPS), 1, lambda value: (_DROPS.index(value),))
 
+_HEAD = (_ID, _ID, _COUNT)
 _FIELDS: dict[type[Message], tuple[_Field, ...]] = {
     AppendEntries: (_COUNT, _COUNT, _ENTRIES, _COUNT),
     AppendEntriesResponse: (_FLAG, _COUNT, _COUNT, _COUNT, _FLAG),
@@ -203,14 +204,20 @@ _FIELDS: dict[type[Message], tuple[_Field, ...]] = {
 class _Layout:
     """How one kind of message travels."""
 
-    __slots__ = ("fields", "get", "is_plain", "kind", "size")
+    __slots__ = ("get", "kind", "packs", "size", "unpacks", "wide")
 
     def __init__(self, kind: int, message: type[Message]) -> None:
+        fields = (*_HEAD, *_FIELDS[message])
         self.kind = kind
-        self.fields = _FIELDS[message]
         self.get: Callable[[Message], tuple[Any, ...]] = attrgetter(*message.fields)
-        self.is_plain = all(field.pack is None for field in self.fields)
-        self.size = _HEAD + sum(field.size for field in self.fields)
+        self.unpacks = [(at, field.unpack) for at, field in enumerate(fields, 2)]
+        # From the end on, so that what takes several elements moves none that is still to come.
+        backwards = list(enumerate(fields, 2))[::-1]
+        self.packs = [(at, field.pack) for at, field in backwards if field.pack is not None]
+        # Where fields of several elements begin and end among the elements of all.
+        ends = [0, 1, *accumulate((field.size for field in fields), initial=2)]
+        self.wide = [(ends[at], ends[at + 1]) for at, field in backwards if field.size > 1]
+        self.size = ends[-1]
 
 
 _LAYOUTS = {message: _Layout(kind, message) for kind, message in enumerate(KINDS)}
@@ -227,21 +234,16 @@ def encode(message: Message) -> bytes:
     '95 01 0a a2 6e 32 a2 6e 31 07'
     """
     layout = _LAYOUTS[type(message)]
-    values = layout.get(message)
-    if not layout.is_plain:
-        values = _pack_fields(layout.fields, values)
-    return bytes(msgpack.packb((VERSION, layout.kind, *values)))
+    elements = [VERSION, layout.kind, *layout.get(message)]
+    for at, pack in layout.packs:
+        elements[at : at + 1] = pack(elements[at])
+    return _packed(elements)
 
 
-def _pack_fields(fields: Iterable[_Field], values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the elements of a message's values, the first three of which are its head."""
-    elements = list(values[:3])
-    for field, value in zip(fields, values[3:], strict=True):
-        if field.pack is None:
-            elements.append(value)
-        else:
-            elements += field.pack(value)
-    return tuple(elements)
+def _packed(elements: Sequence[Any]) -> bytes:
+    """Return elements as bytes, in half the time that `msgpack.packb` takes for a few."""
+    data: bytes = msgpack.Packer().pack(elements)
+    return data
 
 
 def decode(data: bytes, *, size_max: int = MESSAGE_BYTES_MAX) -> Message:
@@ -255,7 +257,7 @@ def decode(data: bytes, *, size_max: int = MESSAGE_BYTES_MAX) -> Message:
         DecodeError: It is no message of this version.
     """
     elements = _unpack(data, size_max)
-    if len(elements) < _HEAD:
+    if len(elements) < 2:
         raise DecodeError("malformed", "no head of a message")
     kind = elements[1]
     if type(kind) is not int or not 0 <= kind < len(_BY_KIND):
@@ -263,15 +265,12 @@ def decode(data: bytes, *, size_max: int = MESSAGE_BYTES_MAX) -> Message:
     make, layout = _BY_KIND[kind]
     if len(elements) < layout.size:
         raise DecodeError("malformed", f"{len(elements)} elements are too few")
+    for begin, end in layout.wide:
+        elements[begin:end] = [elements[begin:end]]
     try:
-        values: list[Any] = [_id(elements[2]), _id(elements[3]), _count(elements[4])]
-        at = _HEAD
-        for field in layout.fields:
-            if field.size == 1:
-                values.append(field.unpack(elements[at]))
-            else:
-                values.append(field.unpack(*elements[at : at + field.size]))
-            at += field.size
+        values = []
+        for at, unpack in layout.unpacks:
+            values.append(unpack(elements[at]))
     except ValueError as error:
         raise DecodeError("field", str(error)) from None
     return make(*values)
@@ -309,7 +308,7 @@ def encode_batch(messages: Iterable[tuple[str, Message]]) -> bytes:
     """
     pairs = [(group.encode(), encode(message)) for group, message in messages]
     groups = pack_strings([group for group, _ in pairs])
-    return bytes(msgpack.packb((VERSION, *groups, *pack_strings([data for _, data in pairs]))))
+    return _packed((VERSION, *groups, *pack_strings([data for _, data in pairs])))
 
 
 def decode_batch(data: bytes, *, size_max: int = MESSAGE_BYTES_MAX) -> list[tuple[str, Message]]:
@@ -337,7 +336,7 @@ def decode_batch(data: bytes, *, size_max: int = MESSAGE_BYTES_MAX) -> list[tupl
 
 def encode_entries(entries: Entries) -> bytes:
     """Return entries as bytes, for a log of one's own."""
-    return bytes(msgpack.packb((VERSION, *pack_entries(entries))))
+    return _packed((VERSION, *pack_entries(entries)))
 
 
 def decode_entries(data: bytes, *, size_max: int = MESSAGE_BYTES_MAX) -> Entries:

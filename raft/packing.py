@@ -103,9 +103,10 @@ def unpack_entries(columns: Sequence[Any]) -> Entries:
         ValueError: They are not those of entries: another type, an index or term out of range,
             terms that fall, marks out of place.
     """
-    first, packed_runs, lengths, blob, *marked = columns
-    if len(marked) != len(_NO_MARKS):
+    if len(columns) != ENTRIES_COLUMNS:
         raise ValueError("another number of columns")
+    first, packed_runs, lengths, blob = columns[:4]
+    marked = tuple(columns[4:])
     payloads = unpack_strings(lengths, blob)
     if type(first) is not int or not 0 < first <= INDEX_MAX - len(payloads):
         raise ValueError("a first index out of range")
@@ -115,11 +116,11 @@ def unpack_entries(columns: Sequence[Any]) -> Entries:
         numbers = iter(unpack_numbers(packed_runs))
         runs = tuple(zip(numbers, numbers, strict=True))
     if not payloads:
-        if runs or tuple(marked) != _NO_MARKS:
+        if runs or marked != _NO_MARKS:
             raise ValueError("terms or marks of no entries")
         return NO_ENTRIES if first == 1 else Entries(first, (), ())
     _check_runs(runs, first, len(payloads))
-    if tuple(marked) == _NO_MARKS:
+    if marked == _NO_MARKS:
         return Entries(first, runs, payloads, (), len(blob))
     marks = _unpack_marks(*marked)
     _check_marks(marks, first, payloads)
@@ -132,7 +133,7 @@ def _check_runs(runs: Sequence[TermRun], first: int, count: int) -> None:
         raise ValueError("terms that are not those of the entries")
     if not 0 < runs[0][1] <= runs[-1][1] <= TERM_MAX:
         raise ValueError("a term out of range")
-    if any(
+    if len(runs) > 1 and any(
         index >= next_index or term >= next_term
         for (index, term), (next_index, next_term) in pairwise(runs)
     ):
