@@ -9,6 +9,11 @@ Every message has `to` and `source`, ids of servers, and `term`: the sender's te
 - `Propose`, `ReadIndex` and `TransferLeadership`, which are requests of clients passed on by a
   follower and carry 0: no term makes them stale.
 
+Names are the paper's, shorter where they stand in a message of their own: `prev_index` is its
+prevLogIndex, `commit` its leaderCommit, `last_index` of a request for a vote its lastLogIndex,
+`index` and `index_term` of a snapshot its lastIncludedIndex and lastIncludedTerm. An answer says
+`rejected` where the paper's says not success, and `granted` for voteGranted.
+
 Source: Raft paper figure 2 and figure 13; dissertation 3.10, 6.4 and 9.6; etcd-io/raft raft.proto.
 """
 
@@ -380,14 +385,15 @@ class InstallSnapshot(_Message):
 
 
 class InstallSnapshotResponse(_Message):
-    """How much of a snapshot a follower has; that all is installed an accepting
-    `AppendEntriesResponse` tells.
+    """How much of a snapshot a follower has.
+
+    That all of it is installed is told by an accepting `AppendEntriesResponse`.
 
     Attributes:
         index: That of the snapshot.
         offset: Bytes that the follower has from the beginning; where to go on.
         refused: Whether it can't take this snapshot at all (too large, damaged).
-    """  # noqa: D205
+    """
 
     __slots__ = ("index", "offset", "refused")
 

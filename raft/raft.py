@@ -249,7 +249,7 @@ class Raft:
         if message.to != core.id or message.source == core.id:
             core.reject(message, "not for us" if message.to != core.id else "from ourselves")
             return
-        if core.quiescent and self._server.wakes(message):
+        if core.quiescent and self._server.is_reason_to_wake(message):
             self._server.wake()
         handler = HANDLERS.get(type(message))
         if handler is None:
@@ -319,7 +319,7 @@ class Raft:
         if self._server.leader is None:
             raise NotLeader(core.leader)
         first = self._server.leader.propose(checked, size, now)
-        self._server.stir()
+        self._server.wake_if_quiescent()
         return LogIds(core.term, first, first + len(checked) - 1)
 
     def forward(self, payloads: Sequence[bytes], now: float) -> int:
@@ -333,7 +333,7 @@ class Raft:
         """
         checked, size = check_payloads(payloads, self._core.config.payload_size_max)
         number = self._server.forwarding.forward(checked, size, now)
-        self._server.stir()
+        self._server.wake_if_quiescent()
         return number
 
     def read(self, now: float, *, lease: bool = False) -> int:
@@ -351,7 +351,7 @@ class Raft:
             ReadRefused: Too many reads wait, or leases are switched off.
         """
         number = self._server.reads.read(now, lease=lease)
-        self._server.stir()
+        self._server.wake_if_quiescent()
         return number
 
     def compact(self, index: int, data: SnapshotData, now: float) -> None:
@@ -438,7 +438,7 @@ class Raft:
         if self._server.leader is None:
             raise NotLeader(self._core.leader)
         log_id = self._server.leader.change(checked, expected_index, now)
-        self._server.stir()
+        self._server.wake_if_quiescent()
         return log_id
 
     def transfer(self, to: str, now: float) -> None:
@@ -461,7 +461,7 @@ class Raft:
             assert core.leader is not None
             core.clock(now)
             core.send(TransferLeadership(core.leader, core.id, 0, to))
-        self._server.stir()
+        self._server.wake_if_quiescent()
 
     def campaign(self, now: float) -> None:
         """Try to be elected without waiting for the timer.
@@ -473,7 +473,7 @@ class Raft:
         if reason:
             raise CampaignRefused(reason)
         self._core.clock(now)
-        self._server.stir()
+        self._server.wake_if_quiescent()
         self._server.elections.campaign(Cause.CAMPAIGN)
 
     def step_down(self, now: float) -> None:
@@ -498,7 +498,7 @@ class Raft:
             raise CampaignRefused("the leader may have a lease")
         self._core.clock(now)
         if core.role is FOLLOWER:
-            self._server.stir()
+            self._server.wake_if_quiescent()
             core.follow(None)
 
     def unsafe_force_configuration(self, configuration: Configuration, now: float) -> LogId:
@@ -520,7 +520,7 @@ class Raft:
         if core.term + 2 > TERM_MAX:  # one for the configuration, one to be elected in
             raise CampaignRefused("the last term of all is reached")
         self._core.clock(now)
-        self._server.stir()
+        self._server.wake_if_quiescent()
         core.regressed = False
         self._server.elections.become_follower(core.term + 1, None, Cause.FORCED)
         self._adopt(configuration)
@@ -569,4 +569,4 @@ class Raft:
     def wake(self, now: float) -> None:
         """Wake a sleeping group."""
         self._core.clock(now)
-        self._server.stir()
+        self._server.wake_if_quiescent()

@@ -27,20 +27,20 @@ Intent: TypeAlias = tuple[Callable[[Any], Output | None], Any]
 
 
 class Core:
-    """The common ground of a machine's parts.
+    """The common ground of a machine's parts; in brackets, what the paper's figure 2 calls it.
 
     Attributes:
         id: Our own.
         config: How we behave.
         rng: The only source of chance.
         now: Newest time that any input gave, seconds; it never goes back.
-        term: Latest term we have been in. Persistent.
-        voted_for: Whom we voted for in it. Persistent.
+        term: Latest term we have been in (currentTerm). Persistent.
+        voted_for: Whom we voted for in it (votedFor). Persistent.
         regressed: Whether we lost acknowledged entries. Persistent.
         log: The entries. Persistent.
         snapshot: The last snapshot. Persistent.
-        commit: Index up to which the log is known to be committed.
-        applied: Index up to which it was handed out. Invariant: applied <= commit.
+        commit: Index up to which the log is known to be committed (commitIndex).
+        applied: Index up to which it was handed out (lastApplied). Invariant: applied <= commit.
         configuration: That of `applied`; it decides who votes and who is sent entries.
         configuration_index: Index of the entry that brought it.
         role: What we do.

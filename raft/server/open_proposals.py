@@ -15,29 +15,29 @@ from raft.outputs import ProposalsExpired, ProposalsLost
 from raft.server.core import Core
 
 
-class Proposals:
-    """Own entries of former leaderships.
+class OpenProposals:
+    """Own entries of former leaderships of which it is not known what becomes.
 
     Attributes:
-        open: Those whose places are not yet applied, a range for each term that has some.
+        ranges: Those whose places are not yet applied, a range for each term that has some.
     """
 
-    __slots__ = ("_core", "open")
+    __slots__ = ("_core", "ranges")
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self.open: list[LogIds] = []
+        self.ranges: list[LogIds] = []
 
-    def led(self, term: int, first: int) -> None:
+    def add(self, term: int, first: int) -> None:
         """Note the end of a leadership whose own entries begin at `first`."""
         core = self._core
         first = max(first, core.commit + 1)
         if first <= core.log.last_index:
-            self.open.append(LogIds(term, first, core.log.last_index))
+            self.ranges.append(LogIds(term, first, core.log.last_index))
 
     def on_applied(self) -> None:
         """Tell which entries are lost as others were applied in their places."""
-        ranges, self.open = self.open, []
+        ranges, self.ranges = self.ranges, []
         for ids in ranges:
             self._decide(ids)
 
@@ -50,14 +50,14 @@ class Proposals:
             if (core.log.term_at(applied) or 0) > ids.term:
                 core.emit(ProposalsLost(ids))
             else:
-                self.open.append(ids)
+                self.ranges.append(ids)
         elif term_at(min(ids.last, applied)) != ids.term:
             lost = next(
                 index for index in range(ids.first, applied + 1) if term_at(index) != ids.term
             )
             core.emit(ProposalsLost(LogIds(ids.term, lost, ids.last)))
         elif ids.last > applied:
-            self.open.append(LogIds(ids.term, applied + 1, ids.last))
+            self.ranges.append(LogIds(ids.term, applied + 1, ids.last))
 
     def replaced(self, index: int, term: int) -> None:
         """Tell what becomes of own entries as a snapshot takes the place of the log.
@@ -66,7 +66,7 @@ class Proposals:
             index: Last index that it covers: of what is before that nothing is known any more.
             term: Term of the entry there. If it is another, all that was behind is lost.
         """
-        ranges, self.open = self.open, []
+        ranges, self.ranges = self.ranges, []
         for ids in ranges:
             known = index if ids.term != term else index + 1
             if ids.first < known:
@@ -78,4 +78,4 @@ class Proposals:
             if rest.first == index or term > ids.term:
                 self._core.emit(ProposalsLost(rest))
             else:
-                self.open.append(rest)
+                self.ranges.append(rest)

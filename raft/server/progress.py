@@ -31,8 +31,9 @@ class Progress:
 
     Attributes:
         id: The follower.
-        match: Up to here its durable log is the leader's. Invariant: match < next.
-        next: Index of the next entry to send.
+        match: Up to here its durable log is the leader's (the paper's matchIndex).
+            Invariant: match < next.
+        next: Index of the next entry to send (nextIndex).
         state: How entries are sent.
         paused: In PROBE, whether the answer to a probe is awaited.
         probe_due: Whether to send a message without entries even if nothing is new: an answer

@@ -45,7 +45,7 @@ from raft.server.elections import NO_REFUSAL, Elections
 from raft.server.following import Following
 from raft.server.forwarding import Forwarding
 from raft.server.leading import Leader
-from raft.server.open_proposals import Proposals
+from raft.server.open_proposals import OpenProposals
 from raft.server.reads import Reads
 from raft.server.restoring import restore
 from raft.server.snapshot_receiving import SnapshotReceiving
@@ -96,7 +96,7 @@ class Server:
         self.leader: Leader | None = None
         self.durability = Durability(core, self.step)
         self.applying = Applying(core, self.durability, self._on_switched, self._on_applied)
-        self._proposals = Proposals(core)
+        self._proposals = OpenProposals(core)
         self.transfer = Transfer(core)
         self.reads = Reads(core)
         self.forwarding = Forwarding(core)
@@ -325,7 +325,7 @@ class Server:
         """Remember what is still open of the leadership that ends."""
         leader = self.leader
         assert leader is not None
-        self._proposals.led(self.core.term, leader.first_index + 1)
+        self._proposals.add(self.core.term, leader.first_index + 1)
         leader.replication.stop()
         self.leader = self.forwarding.leader = self.reads.leader = None
         if self.core.quiescent:
@@ -365,17 +365,17 @@ class Server:
             self.reads.on_applied()
         if self.forwarding.batches:
             self.forwarding.on_applied()
-        if self._proposals.open:
+        if self._proposals.ranges:
             self._proposals.on_applied()
         if self._receiving.offset:
             self._receiving.on_applied()
 
-    def stir(self) -> None:
+    def wake_if_quiescent(self) -> None:
         """Wake the group if it sleeps."""
         if self.core.quiescent:
             self.wake()
 
-    def wakes(self, message: Message) -> bool:
+    def is_reason_to_wake(self, message: Message) -> bool:
         """Return whether a message that comes to a sleeping server is reason to wake.
 
         Whatever ends the term does: nobody but the leader who put us to sleep would wake us.

@@ -17,7 +17,7 @@ from raft.server.applying import Applying
 from raft.server.core import Core
 from raft.server.durability import Durability
 from raft.server.elections import Elections
-from raft.server.open_proposals import Proposals
+from raft.server.open_proposals import OpenProposals
 from raft.stored import Snapshot
 
 
@@ -45,7 +45,7 @@ class SnapshotReceiving:
         durability: Durability,
         applying: Applying,
         elections: Elections,
-        proposals: Proposals,
+        proposals: OpenProposals,
     ) -> None:
         self._core = core
         self._durability = durability

@@ -11,7 +11,7 @@ from raft.entries import LogIds
 from raft.messages import AppendEntries, RequestVoteResponse
 from raft.outputs import Output
 from raft.server.core import Core
-from raft.server.open_proposals import Proposals
+from raft.server.open_proposals import OpenProposals
 from tests.raft.vocabulary import Servers, entries, machine, of, persist_all
 
 PLAIN = Config(pre_vote=False, check_quorum=False)
@@ -102,10 +102,10 @@ def test_a_snapshot_decides_what_its_last_term_tells(
 ) -> None:
     """The entry at its last index is known by its term, and what is before it is not known."""
     core = Core("a", Config(), Random(1), 0.0, lambda _: None)
-    proposals = Proposals(core)
-    proposals.open.append(ids)
+    proposals = OpenProposals(core)
+    proposals.ranges.append(ids)
 
     proposals.replaced(9, 3)
 
     assert list(core.outputs) == expected
-    assert proposals.open == left
+    assert proposals.ranges == left
