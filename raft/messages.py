@@ -2,6 +2,8 @@
 
 Owns the shapes. Knows nothing of bytes (`raft.codec`) or of what a message does to its receiver.
 Messages are plain classes because they are made on the hottest paths; treat them as immutable.
+Nothing checks the types of their fields: decoding has to (`raft.codec` does), and then any values
+will do.
 
 Every message has `to` and `source`, ids of servers, and `term`: the sender's term, except
 - `RequestPreVote`, which carries the term that its sender would campaign in, and the grant of one,

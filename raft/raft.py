@@ -241,6 +241,10 @@ class Raft:
     def receive(self, message: Message, now: float) -> None:
         """Take a message of a peer. Whatever it says, this does not raise.
 
+        Its fields have to be of the types that they are declared with: bytes are checked once,
+        where they are decoded. `raft.codec` makes no others, whatever the bytes; a codec of
+        one's own has to see to that.
+
         Outputs: what the message leads to; `MessageRejected` if it can't be taken.
         """
         core = self._core
