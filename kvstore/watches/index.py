@@ -11,13 +11,22 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from kvstore.state.directories import LEVELS_MAX, NO_DIRECTORY, Directories, directory_of
 
 WatchT = TypeVar("WatchT")
 
+#: The first key of a range, the first beyond or None, and its watch.
+_Range: TypeAlias = tuple[str, str | None, WatchT]
+
 _NONE: Final[Mapping[int, Any]] = MappingProxyType({})
+
+#: Watches that are remembered for one directory, if it does not share them with the one above.
+TOGETHER_MAX: Final = 64
+
+#: Ranges that came or went before the rest is sorted anew, at least.
+CHANGES_MIN: Final = 16
 
 #: Stands for watches that were not looked for; a list, so that it is no other sequence's equal.
 UNKNOWN: Final[Sequence[Any]] = []
@@ -38,6 +47,7 @@ class WatchIndex(Generic[WatchT]):
 
     __slots__ = (
         "_exact",
+        "_known",
         "_partial",
         "_prefixes",
         "_ranges",
@@ -55,6 +65,8 @@ class WatchIndex(Generic[WatchT]):
         self._partial: dict[str, dict[int, int]] = {}
         self._ranges: _Ranges[WatchT] = _Ranges()
         self.remembered: list[Sequence[WatchT] | None] = [()]
+        # The numbers of the directories of which something is remembered.
+        self._known: list[int] = []
         self.has_more = False
 
     # --- writing
@@ -146,12 +158,20 @@ class WatchIndex(Generic[WatchT]):
         above = self.remembered[parent + 1]
         if above is UNKNOWN:
             above = self.remember(parent, directories)
-        watches = None
+        watches: Sequence[WatchT] | None = None
         if above is not None and name.count(self._separator) < LEVELS_MAX:
             own = self._prefixes.get(name, _NONE).values()
             partial = self._going_on(above_name, name[:-1]) if self._partial else ()
-            watches = (*above, *partial, *own) if own or partial else above
+            if own or partial:
+                watches = (*above, *partial, *own)
+                if len(watches) > TOGETHER_MAX:
+                    # To tell them all costs more than to find them, and to remember them for
+                    # each directory would take as much room as both numbers multiplied.
+                    return watches
+            else:
+                watches = above
         self.remembered[number + 1] = watches
+        self._known.append(number)
         return watches
 
     def make_room(self, directories: int) -> None:
@@ -176,8 +196,11 @@ class WatchIndex(Generic[WatchT]):
         return found
 
     def forget(self) -> None:
-        """Forget what is remembered."""
-        self.remembered[:] = [tuple(self._prefixes.get("", _NONE).values())]
+        """Forget what is remembered. Complexity: O(what was remembered since the last time)."""
+        for number in self._known:
+            self.remembered[number + 1] = UNKNOWN
+        self._known.clear()
+        self.remembered[0] = tuple(self._prefixes.get("", _NONE).values())
 
     def _look(self) -> None:
         """Note that watches came or went."""
@@ -203,14 +226,18 @@ class _Ranges(Generic[WatchT]):
     """Ranges, and which of them a key lies in.
 
     The ranges are sorted by their first keys, with a tree over their ends that tells for each
-    half whether any reaches beyond a key. It is made anew when somebody asks after a change.
+    half whether any reaches beyond a key. A few that came since are looked at one by one, and a
+    few that went are passed over, until it is worth making the tree anew.
     """
 
-    __slots__ = ("_ends", "_lows", "_ranges", "_sorted")
+    __slots__ = ("_ends", "_gone", "_lows", "_new", "_ranges", "_sorted")
 
     def __init__(self) -> None:
-        self._ranges: dict[int, tuple[str, str | None, WatchT]] = {}
-        self._sorted: list[WatchT] | None = None
+        self._ranges: dict[int, _Range[WatchT]] = {}
+        # Those that are not in the tree, and how many in the tree are over.
+        self._new: dict[int, _Range[WatchT]] = {}
+        self._gone = 0
+        self._sorted: list[tuple[int, _Range[WatchT]]] = []
         self._lows: list[str] = []
         # Node 1 is the root, node n has the children 2n and 2n + 1: the last end below each.
         self._ends: list[str | None] = []
@@ -220,24 +247,28 @@ class _Ranges(Generic[WatchT]):
 
     def add(self, id_: int, watch: WatchT, low: str, high: str | None) -> None:
         """Add a range."""
-        self._ranges[id_] = (low, high, watch)
-        self._sorted = None
+        self._ranges[id_] = self._new[id_] = (low, high, watch)
 
     def remove(self, id_: int) -> None:
         """Remove a range."""
         del self._ranges[id_]
-        self._sorted = None
+        if self._new.pop(id_, None) is None:
+            self._gone += 1
+        if not self._ranges:
+            self._sort()
 
     def over(self, key: str) -> list[WatchT]:
         """Return the watches of the ranges that a key lies in.
 
-        Complexity: O(log ranges) for each that is found; O(n log n) once after a change.
+        Complexity: O(log ranges) for each that is found, and O(sqrt ranges); O(n log n) once in
+        so many changes.
         """
-        watches = self._sorted
-        if watches is None:
-            watches = self._sort()
+        changes = len(self._new) + self._gone
+        if changes > CHANGES_MIN and changes * changes > CHANGES_MIN * len(self._ranges):
+            self._sort()
         limit = bisect_right(self._lows, key)
         size = len(self._ends) // 2
+        ranges = self._ranges
         found = []
         # Nodes to look at, the left ones last in and first out.
         nodes = [(1, 0, size)] if limit else []
@@ -247,13 +278,18 @@ class _Ranges(Generic[WatchT]):
             if first >= limit or (end is not None and end <= key):
                 continue
             if width == 1:
-                found.append(watches[first])
+                id_, one = self._sorted[first]
+                if ranges.get(id_) is one:
+                    found.append(one[2])
                 continue
             half = width // 2
             nodes += ((2 * node + 1, first + half, half), (2 * node, first, half))
+        for low, high, watch in self._new.values():
+            if low <= key and (high is None or key < high):
+                found.append(watch)
         return found
 
-    def _sort(self) -> list[WatchT]:
+    def _sort(self) -> None:
         ordered = sorted(self._ranges.items(), key=_low_and_id)
         size = 1
         while size < len(ordered):
@@ -266,8 +302,8 @@ class _Ranges(Generic[WatchT]):
             ends[node] = None if left is None or right is None else max(left, right)
         self._lows = [low for _, (low, _, _) in ordered]
         self._ends = ends
-        self._sorted = [watch for _, (_, _, watch) in ordered]
-        return self._sorted
+        self._sorted = ordered
+        self._new, self._gone = {}, 0
 
 
 def _low_and_id(item: tuple[int, tuple[str, str | None, object]]) -> tuple[str, int]:
