@@ -9,8 +9,8 @@ constructor; entries are the columns of `raft.packing`. What a receiver does not
 - elements behind the fields: they are ignored. A later release may append what can be lost;
 - a value of an enumeration: the message is refused.
 
-Nothing that bytes say is believed before it is there: no decoding allocates more than a small
-multiple of what it is given, nor takes more time than is proportional, nor raises anything but
+Nothing that bytes say is believed before it is there: no decoding allocates more than twenty times
+what it is given, nor takes more time than is proportional, nor raises anything but
 `DecodeError`.
 """
 
