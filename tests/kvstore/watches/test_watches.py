@@ -1,8 +1,4 @@
-"""Watches and blocking queries: who hears of what, and what is promised.
-
-The promises of etcd (its document "KV API guarantees", and the validators of its robustness
-tests) are properties here: ordered, unique, reliable, atomic, resumable, bookmarkable.
-"""
+"""Watches and blocking queries: who hears of what, and when."""
 
 from __future__ import annotations
 
@@ -10,12 +6,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kvstore.acl.access import AclMode
 from kvstore.acl.rules import Level, Policy, Rule, Token
-from kvstore.change import Cause, Event
+from kvstore.change import Cause
 from kvstore.commands import (
     Command,
     Compact,
@@ -39,42 +33,11 @@ from kvstore.config import Config
 from kvstore.errors import TooManyWatches, UnknownWatch, WatchExists
 from kvstore.results import CountOk, GetOk, KeysOk, RangeOk
 from kvstore.store import Store
-from kvstore.testing import strategies as kv
-from kvstore.testing.strategies import LogEntry
 from kvstore.watches.cursor import SCAN
 from kvstore.watches.values import WaitDone, WatchBatch, WatchSpec
-from kvstore.watches.watches import GATHER, Watches
+from kvstore.watches.watches import Watches
 from tests.kvstore.driving import made
-
-
-class Rig:
-    """A store and its hub."""
-
-    def __init__(self, store: Store | None = None, **options: Any) -> None:
-        self.store = Store(Config(**options)) if store is None else store
-        self.hub = Watches(self.store)
-
-    def do(self, *commands: Any, now: int | None = None) -> None:
-        for command in commands:
-            self.hub.publish(self.store.apply(command, now=now))
-
-    def watch(self, at: float = 0.0, **fields: Any) -> int:
-        return self.hub.watch(WatchSpec(**fields), at)
-
-    def batch(self, watch: int, events_max: int = 1000) -> WatchBatch:
-        batch = self.hub.poll(watch, events_max=events_max)
-        assert isinstance(batch, WatchBatch), batch
-        return batch
-
-    def told(self, watch: int) -> list[tuple[str, str, int]]:
-        """Poll until there is nothing, and return what was told."""
-        found: list[tuple[str, str, int]] = []
-        while isinstance(batch := self.hub.poll(watch), WatchBatch):
-            found += [(event.kind, event.key, event.revision) for event in batch.events]
-            if batch.final:
-                break
-        return found
-
+from tests.kvstore.watches.rig import Rig
 
 # --- what is told
 
@@ -714,144 +677,6 @@ def test_older_times_count_as_the_newest_seen() -> None:
     rig.hub.wait(Get("a"), 0, 5.0, timeout=1.0)
 
     assert rig.hub.next_timeout() == 101.0
-
-
-# --- the promises, over random logs
-
-SPECS = st.sampled_from(
-    [
-        {"prefix": ""},
-        {"prefix": "a"},
-        {"prefix": "a/"},
-        {"key": "a/b"},
-        {"start": "a", "end": "b"},
-    ]
-)
-
-
-def selects(fields: dict[str, str], key: str) -> bool:
-    if "prefix" in fields:
-        return key.startswith(fields["prefix"])
-    if "key" in fields:
-        return key == fields["key"]
-    return fields["start"] <= key < fields["end"]
-
-
-@given(
-    kv.logs(min_size=20),
-    SPECS,
-    st.sampled_from([1, 2, 1024]),
-    st.integers(1, 4),
-    st.lists(st.booleans(), min_size=1),
-    st.none() | st.integers(1, 30),
-)
-def test_watches_keep_etcd_s_promises(
-    log: list[LogEntry],
-    fields: dict[str, str],
-    pending_max: int,
-    events_max: int,
-    polls: list[bool],
-    from_revision: int | None,
-) -> None:
-    """Ordered, unique, reliable, atomic, resumable, bookmarkable, and with what was before."""
-    rig = Rig(history_changes=None)
-    spec = WatchSpec(
-        **fields,  # type: ignore[arg-type]
-        pending_max=pending_max,
-        previous=True,
-        from_revision=from_revision,
-    )
-    watch = rig.hub.watch(spec, 0.0)
-    told: list[Event] = []
-    bookmark = 0
-
-    def poll() -> None:
-        nonlocal bookmark
-        while isinstance(batch := rig.hub.poll(watch, events_max=events_max), WatchBatch):
-            assert batch.kind in {"events", "progress", "lost"}
-            told.extend(batch.events)
-            if batch.kind == "lost":
-                return
-            assert batch.revision >= bookmark
-            bookmark = batch.revision
-            # Atomic: a batch that is no fragment ends with the end of a revision.
-            if batch.events and not batch.fragment:
-                assert batch.revision == batch.events[-1].revision
-            assert rig.hub.progress(watch) >= bookmark or batch.final
-
-    floor = 0
-    for step, (command, now, actor) in enumerate(log):
-        rig.hub.publish(rig.store.apply(command, now=now, actor=actor))
-        if isinstance(command, Compact):
-            floor = rig.store.floor
-            break
-        if polls[step % len(polls)]:
-            poll()
-    poll()
-
-    everything = rig.store.changes_since(floor)
-    expected = [
-        event
-        for event in everything
-        if selects(fields, event.key) and event.revision >= (from_revision or 0)
-    ]
-    if floor:
-        return
-    # Ordered, unique, reliable, and with the entry before.
-    assert told == expected
-    assert [event.revision for event in told] == sorted(event.revision for event in told)
-    # Resumable: from behind any bookmark everything else is told.
-    for revision in {0, bookmark, *(event.revision for event in told)}:
-        again = rig.hub.watch(
-            WatchSpec(**fields, previous=True, from_revision=revision + 1),  # type: ignore[arg-type]
-            0.0,
-        )
-        rest: list[Event] = []
-        while isinstance(batch := rig.hub.poll(again), WatchBatch):
-            rest.extend(batch.events)
-        assert rest == [
-            event
-            for event in everything
-            if selects(fields, event.key) and event.revision > revision
-        ]
-
-
-@pytest.mark.parametrize("gap", [0, GATHER])
-def test_all_promises_hold_for_many_watches_at_once(seed: int, gap: int) -> None:
-    rng = Random(seed)
-    rig = Rig(history_changes=None)
-    alphabet = ["a", "b", "a/", "b/", "x", "/"]
-    specs: list[dict[str, Any]] = []
-    for _ in range(60):
-        words = sorted("".join(rng.choices(alphabet, k=rng.randrange(1, 4))) for _ in range(2))
-        specs.append(
-            rng.choice(
-                [{"prefix": words[0]}, {"key": words[0]}, {"start": words[0], "end": words[1]}]
-            )
-        )
-    watches = [
-        (fields, rig.watch(**fields, pending_max=rng.choice([1, 5, 99]))) for fields in specs
-    ]
-    told: dict[int, list[tuple[str, str, int]]] = {watch: [] for _, watch in watches}
-    made_events: list[Event] = []
-    for _ in range(600 + gap):
-        key = "".join(rng.choices(alphabet, k=rng.randrange(1, 4)))
-        choices: list[Command] = [Put(key), Put(key, b"1"), Delete(key)]
-        command = rng.choice(choices)
-        applied = rig.store.apply(command)
-        made_events += applied.events
-        rig.hub.publish(applied)
-        if not gap and rng.random() < 0.1:
-            for watch in rig.hub.ready():
-                told[watch] += rig.told(watch)
-
-    for fields, watch in watches:
-        told[watch] += rig.told(watch)
-        assert told[watch] == [
-            (event.kind, event.key, event.revision)
-            for event in made_events
-            if selects(fields, event.key)
-        ]
 
 
 def test_an_interval_below_the_clocks_precision_is_one_round() -> None:
