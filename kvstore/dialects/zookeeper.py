@@ -12,7 +12,8 @@ the end of a session. `zookeeper_nodes` tells how nodes stand in the store. What
   many, and nothing is missed. Session ids are counted, and need no password.
 - "/" is created by the first transaction; "/zookeeper" and its quotas are not there. Quotas of
   the store (`SetQuota`) are told as QuotaExceeded, in transactions for the whole.
-- Access control lists are not there: `aversion` is 0 and every node is open to all.
+- Access control lists are not there: `aversion` is 0 and every node is open to all. Nor are
+  `reconfig`, `whoAmI` and authentication.
 - Children are listed in order, and the ephemerals of a session that ends go in order; ZooKeeper
   has the order of its hash table.
 - Numbers do not wrap: ZooKeeper's versions and sequence numbers have 31 bits.
@@ -22,6 +23,8 @@ the end of a session. `zookeeper_nodes` tells how nodes stand in the store. What
   clients see; the session goes on, and the request has taken its index.
 - Reads of what is no path are refused by BadArguments, as ZooKeeper's clients do; ttl without a
   mode for it likewise.
+- What others do to the store, and is told by `publish`, is told as what came of it, once for each
+  node, however often a transaction of theirs changed it.
 - Below the 30th level, `pzxid` is told right as long as the store keeps its history.
 """
 
@@ -38,6 +41,8 @@ from kvstore.dialects.zookeeper_nodes import (
     ROOT,
     Node,
     children,
+    count_below,
+    ephemerals,
     expiring,
     is_path,
     read_node,
@@ -53,6 +58,12 @@ from kvstore.dialects.zookeeper_values import (
     CreateResult,
     DeleteRequest,
     ErrorResult,
+    GetChildrenRequest,
+    GetChildrenResult,
+    GetDataRequest,
+    GetDataResult,
+    ReadRequest,
+    ReadResult,
     Request,
     Result,
     SetDataRequest,
@@ -312,6 +323,49 @@ class Session:
             self._zookeeper.watches.watch_children(self.id, path)
         return children(self._zookeeper.store, path), node.stat
 
+    def multi_read(self, requests: Sequence[ReadRequest]) -> tuple[ReadResult, ...]:
+        """Read several nodes at one moment; return a result for each, an `ErrorResult` if refused.
+
+        Raises:
+            ZookeeperError: BadArguments, for what is no path in any of them.
+        """
+        self.check()
+        for request in requests:
+            self._check_path(request.path)
+        return tuple(map(self._read_result, requests))
+
+    def get_all_children_number(self, path: str) -> int:
+        """Return how many nodes there are below one, at any depth.
+
+        Raises:
+            ZookeeperError: NoNode, BadArguments.
+        """
+        self._found(path)
+        return count_below(self._zookeeper.store, path)
+
+    def get_ephemerals(self, prefix_path: str = ROOT) -> tuple[str, ...]:
+        """Return the session's ephemeral nodes whose paths begin with a text, in order.
+
+        Args:
+            prefix_path: A path, but what it begins is any text: "/a" begins "/ab" too. "/" is for
+                all.
+
+        Raises:
+            ZookeeperError: BadArguments.
+        """
+        self._check_path(prefix_path)
+        paths = ephemerals(self._zookeeper.store, self.id)
+        return tuple(path for path in paths if path.startswith(prefix_path))
+
+    def sync(self, path: str) -> str:
+        """Do nothing, as no server is behind, and return the path, which need not be there.
+
+        Raises:
+            ZookeeperError: BadArguments.
+        """
+        self._check_path(path)
+        return path
+
     # --- watches
 
     def add_watch(self, path: str, mode: AddWatchMode) -> None:
@@ -320,7 +374,7 @@ class Session:
         Raises:
             ZookeeperError: BadArguments.
         """
-        self._read(path)
+        self._check_path(path)
         self._zookeeper.watches.add(self.id, path, mode)
 
     def remove_watches(self, path: str, kind: WatcherType = WatcherType.ANY) -> None:
@@ -329,7 +383,7 @@ class Session:
         Raises:
             ZookeeperError: NoWatcher, if there is none; BadArguments.
         """
-        self._read(path)
+        self._check_path(path)
         if not self._zookeeper.watches.remove(self.id, path, kind):
             raise ZookeeperError(Code.NO_WATCHER, path)
 
@@ -359,10 +413,23 @@ class Session:
             raise ZookeeperError(result.code, request.path)
         return result
 
-    def _read(self, path: str) -> Node | None:
+    def _read_result(self, request: ReadRequest) -> ReadResult:
+        node = self._read(request.path)
+        if node is None:
+            return ErrorResult(Code.NO_NODE)
+        match request:
+            case GetDataRequest():
+                return GetDataResult(node.data, node.stat)
+            case GetChildrenRequest():
+                return GetChildrenResult(children(self._zookeeper.store, request.path))
+
+    def _check_path(self, path: str) -> None:
         self.check()
         if not is_path(path):
             raise ZookeeperError(Code.BAD_ARGUMENTS, path)
+
+    def _read(self, path: str) -> Node | None:
+        self._check_path(path)
         return read_node(self._zookeeper.store, path)
 
     def _found(self, path: str) -> Node:

@@ -29,6 +29,7 @@ import attrs
 
 from kvstore.commands import Delete, Operation, Put
 from kvstore.dialects.zookeeper_values import Stat
+from kvstore.entry import KEY
 from kvstore.store import Store
 
 #: The lifetime of a container. Others are milliseconds to live; 0 is for ever.
@@ -195,6 +196,17 @@ def children(store: Store, path: str) -> tuple[str, ...]:
     prefix = children_prefix(path)
     names = (key[len(prefix) :] for key in store.range(prefix).keys)
     return tuple(name for name in names if name)
+
+
+def count_below(store: Store, path: str) -> int:
+    """Return how many nodes there are below one, at any depth. Complexity: O(them)."""
+    prefix = ROOT if path == ROOT else f"{path}/"
+    return sum(record[KEY] != path and is_path(record[KEY]) for record in store.records(prefix))
+
+
+def ephemerals(store: Store, session: int) -> tuple[str, ...]:
+    """Return the paths of the nodes that end with a session, in order."""
+    return tuple(filter(is_path, store.session_keys(session_id(session))))
 
 
 def expiring(store: Store) -> tuple[str, ...]:

@@ -207,6 +207,44 @@ class ErrorResult:
 Result: TypeAlias = CreateResult | DeleteResult | SetDataResult | CheckResult | ErrorResult
 
 
+# --- what several reads are made of
+
+
+@attrs.frozen
+class GetDataRequest:
+    """Read the data of a node."""
+
+    path: str
+
+
+@attrs.frozen
+class GetChildrenRequest:
+    """Read the names of a node's children."""
+
+    path: str
+
+
+ReadRequest: TypeAlias = GetDataRequest | GetChildrenRequest
+
+
+@attrs.frozen
+class GetDataResult:
+    """The data of a node, and its stat."""
+
+    data: bytes | None
+    stat: Stat
+
+
+@attrs.frozen
+class GetChildrenResult:
+    """The names of a node's children, in order."""
+
+    children: tuple[str, ...]
+
+
+ReadResult: TypeAlias = GetDataResult | GetChildrenResult | ErrorResult
+
+
 # --- watches
 
 

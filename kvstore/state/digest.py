@@ -34,9 +34,8 @@ def row_hash(section: str, row: object) -> int:
 
 def rows_hash(section: str, rows: Iterable[Any]) -> int:
     """Return the sum of the hashes of rows; of what is a value, it is that of its fields."""
-    return sum(
-        row_hash(section, attrs.astuple(row) if attrs.has(type(row)) else row) for row in rows
-    )
+    plain = (row if type(row) is tuple else attrs.astuple(row) for row in rows)
+    return sum(row_hash(section, row) for row in plain)
 
 
 def header_hash(header: Mapping[str, object]) -> int:

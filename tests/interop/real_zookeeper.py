@@ -23,10 +23,16 @@ from kazoo.protocol.serialization import (
     Create2,
     Delete,
     Exists,
+    GetChildren,
     GetChildren2,
     GetData,
+    MultiHeader,
     SetData,
+    Sync,
     Transaction,
+    int_struct,
+    read_string,
+    stat_struct,
     write_string,
 )
 from kazoo.protocol.states import ZnodeStat
@@ -44,6 +50,12 @@ from kvstore.dialects.zookeeper_values import (
     DeleteResult,
     ErrorResult,
     EventType,
+    GetChildrenRequest,
+    GetChildrenResult,
+    GetDataRequest,
+    GetDataResult,
+    ReadRequest,
+    ReadResult,
     Request,
     Result,
     SetDataRequest,
@@ -91,6 +103,66 @@ class AddWatch:
 
 class RemoveWatches(AddWatch):
     type = 18
+
+
+class GetAllChildrenNumber:
+    type = 104
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def serialize(self) -> bytes:
+        packed: bytes = write_string(self.path)
+        return packed
+
+    def deserialize(self, data: bytes, offset: int) -> int:
+        number: int = int_struct.unpack_from(data, offset)[0]
+        return number
+
+
+class GetEphemerals(GetAllChildrenNumber):
+    type = 103
+
+    def deserialize(self, data: bytes, offset: int) -> Any:
+        count, offset = int_struct.unpack_from(data, offset)[0], offset + int_struct.size
+        paths = []
+        for _ in range(count):
+            path, offset = read_string(data, offset)
+            paths.append(path)
+        return paths
+
+
+class MultiRead:
+    """Several reads at once. What a node holds comes with its stat, its children without."""
+
+    type = 22
+
+    def __init__(self, requests: list[Any]) -> None:
+        self.requests = requests
+
+    def serialize(self) -> bytes:
+        packed = b""
+        for request in self.requests:
+            packed += MultiHeader(request.type, False, -1).serialize() + request.serialize()
+        return packed + bytes(MultiHeader(-1, True, -1).serialize())
+
+    def deserialize(self, data: bytes, offset: int) -> list[Any]:
+        answers: list[Any] = []
+        header, offset = MultiHeader.deserialize(data, offset)
+        while not header.done:
+            if header.type == -1:
+                answers.append(int_struct.unpack_from(data, offset)[0])
+                offset += int_struct.size
+            elif header.type == GetData.type:
+                answer = GetData.deserialize(data, offset)
+                answers.append(answer)
+                offset += int_struct.size + len(answer[0] or b"") + stat_struct.size
+            else:
+                answers.append(GetChildren.deserialize(data, offset))
+                names = (len(name.encode()) + int_struct.size for name in answers[-1])
+                offset += int_struct.size + sum(names)
+            header, offset = MultiHeader.deserialize(data, offset)
+        return answers
 
 
 class RealZooKeeper:
@@ -244,6 +316,33 @@ class RealSession:
         """Return the names of a node's children, sorted, and its stat."""
         names, stat = self._call(GetChildren2(self._zookeeper.theirs(path), watch and _unheard))
         return tuple(sorted(names)), self._zookeeper.stat(stat)
+
+    def multi_read(self, requests: Sequence[ReadRequest]) -> tuple[ReadResult, ...]:
+        """Read several nodes at once."""
+        kinds = {GetDataRequest: GetData, GetChildrenRequest: GetChildren}
+        encoded = [kinds[type(one)](self._zookeeper.theirs(one.path), None) for one in requests]
+        return tuple(map(self._read_result, requests, self._call(MultiRead(encoded))))
+
+    def _read_result(self, request: ReadRequest, answer: Any) -> ReadResult:
+        if isinstance(answer, int):
+            return ErrorResult(Code(answer))
+        if isinstance(request, GetDataRequest):
+            return GetDataResult(answer[0], self._zookeeper.stat(answer[1]))
+        return GetChildrenResult(tuple(sorted(answer)))
+
+    def get_all_children_number(self, path: str) -> int:
+        """Return how many nodes there are below one."""
+        number: int = self._call(GetAllChildrenNumber(self._zookeeper.theirs(path)))
+        return number
+
+    def get_ephemerals(self, prefix_path: str) -> tuple[str, ...]:
+        """Return the session's ephemeral nodes below what a text begins, sorted."""
+        paths = self._call(GetEphemerals(self._zookeeper.theirs(prefix_path)))
+        return tuple(sorted(map(self._zookeeper.ours, paths)))
+
+    def sync(self, path: str) -> str:
+        """Wait until the server knows what its leader does."""
+        return self._zookeeper.ours(self._call(Sync(self._zookeeper.theirs(path))))
 
     def add_watch(self, path: str, mode: AddWatchMode) -> None:
         """Watch a node until the watch is removed."""

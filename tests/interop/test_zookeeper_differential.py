@@ -27,6 +27,9 @@ from kvstore.dialects.zookeeper_values import (
     CreateResult,
     DeleteRequest,
     ErrorResult,
+    GetChildrenRequest,
+    GetDataRequest,
+    GetDataResult,
     SetDataRequest,
     SetDataResult,
     Stat,
@@ -106,6 +109,14 @@ steps: st.SearchStrategy[Step] = st.one_of(
     ),
     st.tuples(st.just("remove watches"), st.tuples(watched, st.sampled_from(WatcherType))),
     st.tuples(st.just("get"), st.tuples(nodes, st.just(False))),
+    st.tuples(
+        st.just("multi read"),
+        st.lists(
+            st.one_of(st.builds(GetDataRequest, nodes), st.builds(GetChildrenRequest, nodes)),
+            max_size=4,
+        ),
+    ),
+    st.tuples(st.sampled_from(("get all children number", "get ephemerals", "sync")), nodes),
     st.tuples(st.sampled_from(("open", "close")), st.none()),
 )
 
@@ -139,6 +150,14 @@ def does(session: Session | RealSession, step: Step) -> object:
             return session.get(path, watch=watch)
         case "get children", (path, watch):
             return session.get_children(path, watch=watch)
+        case "multi read", requests:
+            return session.multi_read(requests)
+        case "get all children number", path:
+            return session.get_all_children_number(path)
+        case "get ephemerals", path:
+            return session.get_ephemerals(path)
+        case "sync", path:
+            return session.sync(path)
         case "add watch", (path, mode):
             return session.add_watch(path, mode)
         case "remove watches", (path, kind):
@@ -153,7 +172,7 @@ def comparable(answer: Any, step: Step) -> Any:
             return attrs.evolve(answer, ctime=0, mtime=0)
         case CreateResult() if step[0] == "multi":
             return attrs.evolve(answer, stat=NO_STAT)
-        case CreateResult() | SetDataResult():
+        case CreateResult() | SetDataResult() | GetDataResult():
             return attrs.evolve(answer, stat=comparable(answer.stat, step))
         case tuple():
             return tuple(comparable(one, step) for one in answer)

@@ -22,6 +22,10 @@ from kvstore.dialects.zookeeper_values import (
     DeleteRequest,
     DeleteResult,
     ErrorResult,
+    GetChildrenRequest,
+    GetChildrenResult,
+    GetDataRequest,
+    GetDataResult,
     Request,
     SetDataRequest,
     SetDataResult,
@@ -205,6 +209,61 @@ def test_any_character_that_is_no_mark_of_ours_may_stand_in_a_name(session: Sess
     assert session.get_children("/")[0] == tuple(sorted(names))
     for name in names:
         assert session.get(f"/{name}")[0] == name.encode()
+
+
+def test_several_nodes_are_read_at_once_each_with_an_answer_of_its_own(session: Session) -> None:
+    session.create("/a", b"1")
+    session.create("/a/b")
+
+    found = session.multi_read(
+        [GetDataRequest("/a"), GetChildrenRequest("/no"), GetChildrenRequest("/a")]
+    )
+
+    assert found == (
+        GetDataResult(b"1", stat_of(session, "/a")),
+        ErrorResult(Code.NO_NODE),
+        GetChildrenResult(("b",)),
+    )
+    assert session.multi_read([]) == ()
+    with pytest.raises(ZookeeperError, match="BadArguments for /a/"):
+        session.multi_read([GetDataRequest("/a"), GetDataRequest("/a/")])
+
+
+def test_the_number_of_all_children_is_that_of_every_depth(session: Session) -> None:
+    for path in ("/a", "/a/b", "/a/b/c", "/a/d", "/ab"):
+        session.create(path)
+    session.create("/a/e", mode=CreateMode.CONTAINER)
+
+    numbers = [session.get_all_children_number(path) for path in ("/", "/a", "/a/b", "/a/b/c")]
+
+    assert numbers == [6, 4, 1, 0]
+    with pytest.raises(ZookeeperError, match="NoNode for /no"):
+        session.get_all_children_number("/no")
+
+
+def test_a_session_has_its_ephemerals_by_what_their_paths_begin_with(zookeeper: Zookeeper) -> None:
+    session, other = zookeeper.open_session(), zookeeper.open_session()
+    session.create("/a")
+    for path in ("/ab", "/a/b", "/c"):
+        session.create(path, mode=CreateMode.EPHEMERAL)
+    other.create("/a/other", mode=CreateMode.EPHEMERAL)
+
+    assert session.get_ephemerals() == ("/a/b", "/ab", "/c")
+    assert session.get_ephemerals("/a") == ("/a/b", "/ab")
+    assert other.get_ephemerals("/c") == ()
+    with pytest.raises(ZookeeperError, match="BadArguments"):
+        session.get_ephemerals("/a/")
+
+
+def test_nobody_is_behind_so_that_sync_has_nothing_to_do(
+    zookeeper: Zookeeper, session: Session
+) -> None:
+    before = zookeeper.store.applied_index
+
+    assert session.sync("/no/such/node") == "/no/such/node"
+    assert zookeeper.store.applied_index == before
+    with pytest.raises(ZookeeperError, match="BadArguments"):
+        session.sync("no")
 
 
 # --- transactions
