@@ -133,6 +133,9 @@ MANAGEMENT_POLICY: Final = Policy(
     "may do everything, and always exists",
 )
 
+#: Tokens whose rules are kept compiled; the one compiled first goes when they become more.
+_AUTHORIZERS_MAX: Final = 1024
+
 _NOBODY: Final = Token(ANONYMOUS)
 
 
@@ -214,6 +217,8 @@ class Acl:
             return None
         found = self._authorizers.get(accessor)
         if found is None:
+            if len(self._authorizers) >= _AUTHORIZERS_MAX:
+                del self._authorizers[next(iter(self._authorizers))]
             found = self._authorizers[accessor] = Authorizer(
                 self._policies_of(token),
                 allow=self._mode is AclMode.ALLOW,

@@ -12,7 +12,7 @@ Source: Consul acl/policy_authorizer.go, acl/policy_merger.go, acl/static_author
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from enum import Enum
 from typing import Final, TypeAlias
@@ -24,8 +24,10 @@ from kvstore.keys import prefix_end
 
 _DENY, _READ, _WRITE = Level.DENY, Level.READ, Level.WRITE
 _LEVELS: Final = tuple(Level)
-#: Keys whose level an authorizer remembers; it forgets them all when they become more.
-_MEMO_SIZE: Final = 16384
+#: Keys whose level an authorizer remembers, and their characters at most; it forgets them all when
+#: they become more. Whoever asks chooses the keys: what is remembered is no more than a megabyte.
+_MEMO_SIZE: Final = 4096
+_MEMO_LENGTH: Final = 128
 
 #: What may be asked about: what rules are about, and what they imply on a service's intentions.
 RESOURCES: Final = frozenset((*LABELLED, *UNLABELLED, "intention"))
@@ -137,6 +139,26 @@ class _Table:
             return self._weak_grants[level][at]
         return covering
 
+    def reach(self) -> list[tuple[str, str | None]]:
+        """Return ranges, in order and apart, outside of which nothing is granted."""
+        found: list[tuple[str, str | None]] = []
+        readable = [(label, prefix_end(label)) for label in self._granting(self._prefixes)]
+        # No label that is asked about holds a NUL, so that this is the first text above it.
+        readable += [(label, label + "\0") for label in self._granting(self._exact)]
+        for low, high in sorted(readable, key=_start):
+            if not found or (found[-1][1] is not None and found[-1][1] <= low):
+                found.append((low, high))
+            elif found[-1][1] is not None and (high is None or high > found[-1][1]):
+                found[-1] = (found[-1][0], high)
+        return found
+
+    def _granting(self, grants: dict[str, _Grant]) -> list[str]:
+        return [label for label, grant in grants.items() if grant[0] >= _READ]
+
+
+def _start(part: tuple[str, str | None]) -> str:
+    return part[0]
+
 
 def _label(item: tuple[str, _Grant]) -> str:
     return item[0]
@@ -159,7 +181,7 @@ class Authorizer:
     key write on 'a/bc' is denied by key_prefix "a/" { policy = "read" } of 'web'
     """
 
-    __slots__ = ("_default", "_keys", "_levels", "_tables", "management")
+    __slots__ = ("_default", "_keys", "_levels", "_reach", "_tables", "management")
 
     def __init__(
         self, policies: Iterable[Policy], *, allow: bool, management: bool = False
@@ -176,6 +198,7 @@ class Authorizer:
         }
         self._keys = self._tables["key"]
         self._levels: dict[str, int] = {}
+        self._reach: list[tuple[str, str | None]] | None = None
 
     def allows_key(self, key: str, level: int) -> bool:
         """Return whether a level is granted on a key; what `decide` says, in less time."""
@@ -183,10 +206,34 @@ class Authorizer:
         if granted is None:
             found = self._keys.find(key)
             granted = self._default if found is None else found[0]
-            if len(self._levels) >= _MEMO_SIZE:
-                self._levels.clear()
-            self._levels[key] = granted
+            if len(key) <= _MEMO_LENGTH:
+                if len(self._levels) >= _MEMO_SIZE:
+                    self._levels.clear()
+                self._levels[key] = granted
         return granted >= level
+
+    def reach(self, start: str, end: str | None) -> list[tuple[str, str | None]]:
+        """Return the parts of a range, in order, outside of which no key may be read.
+
+        Within them some keys may not be read either. What a reader costs who may read little is
+        then a matter of that, and not of what there is.
+
+        Complexity: O(rules) the first time, then O(parts + log rules).
+        """
+        if self._default >= _READ:
+            return [(start, end)]
+        if self._reach is None:
+            self._reach = self._keys.reach()
+        found = []
+        first = max(0, bisect_right(self._reach, start, key=_start) - 1)
+        for place in range(first, len(self._reach)):
+            low, high = self._reach[place]
+            if end is not None and low >= end:
+                break
+            part = max(low, start), end if high is None or (end and end < high) else high
+            if part[1] is None or part[0] < part[1]:
+                found.append(part)
+        return found
 
     def allows_range(self, start: str, end: str | None, level: int) -> bool:
         """Return whether a level is granted on every key of a range; as `decide_range`."""

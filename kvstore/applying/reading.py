@@ -9,10 +9,12 @@ agent/consul/kvs_endpoint.go (folding, filtering).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from itertools import chain, starmap
 from operator import itemgetter
 from typing import Final, TypeAlias
 
+from kvstore.acl.authorizer import Authorizer
 from kvstore.acl.rules import Level
 from kvstore.applying.fields import (
     Bounds,
@@ -47,7 +49,7 @@ _BATCH_MIN: Final = 8
 _BATCH_MAX: Final = 512
 
 # What leaves out the keys that may not be read, None if nothing has to.
-Filter: TypeAlias = Callable[[Iterable[str]], list[str]] | None
+Filter: TypeAlias = Authorizer | None
 
 
 def get(space: Space, command: Get) -> GetOk | Refusal:
@@ -178,9 +180,9 @@ class _Source:
             self._records = {record[KEY]: record for record in past}
             self.keys = OrderedKeys(list(self._records))
         if readable is not None:
-            everything = self.keys.between(*bounds)
-            allowed = readable(everything)
-            self.filtered = len(allowed) < len(everything)
+            parts = readable.reach(*bounds)
+            allowed = readable.filter_keys(chain.from_iterable(starmap(self.keys.between, parts)))
+            self.filtered = len(allowed) < self.keys.count(*bounds)
             self.keys = OrderedKeys(allowed)
 
     def count(self, low: str, high: str | None) -> int:
@@ -272,7 +274,7 @@ def _readable(state: State, bounds: Bounds) -> Filter | Refusal:
         decision = authorizer.decide_range(*bounds, Level.LIST)
         if not decision.allowed:
             return Denied("list", bounds[0], str(decision))
-    return None if authorizer.allows_range(*bounds, Level.READ) else authorizer.filter_keys
+    return None if authorizer.allows_range(*bounds, Level.READ) else authorizer
 
 
 def _behind(after: str, low: str, high: str | None, descending: bool) -> Bounds:
@@ -334,7 +336,7 @@ def _deleted(
         return ()
     found = space.deleted_between(*bounds, since)
     if readable is not None:
-        allowed = set(readable(key for key, _ in found))
+        allowed = set(readable.filter_keys(key for key, _ in found))
         found = [(key, revision) for key, revision in found if key in allowed]
     return tuple(found)
 

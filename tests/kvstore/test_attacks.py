@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import tracemalloc
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from kvstore.acl.access import AclMode
+from kvstore.acl.authorizer import Authorizer
 from kvstore.acl.rules import Level, Policy, Rule, Token
 from kvstore.codec.codec import VERSION, decode_command, encode_command, read_command
 from kvstore.codec.wire import pack, pack_list
@@ -223,6 +225,39 @@ def test_a_query_of_what_may_be_read_waits() -> None:
 
     for query in (Get("a/b"), Range("")):
         assert hub.poll(hub.wait(query, 1, 0.0, actor="alice")) is None
+
+
+@pytest.mark.parametrize("query", [Range("", limit=1), Count(""), Keys(""), Range("", sort="mod")])
+def test_who_may_read_little_costs_little(query: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = guarded()
+    for key in (*(f"others/{number}" for number in range(1000)), "a/b", "a/c", "z"):
+        store.apply(Put(key), actor="root")
+    looked_at = []
+
+    def counting(self: Authorizer, keys: Iterable[str], level: int = Level.READ) -> list[str]:
+        looked_at.extend(found := list(keys))
+        return [key for key in found if self.allows_key(key, level)]
+
+    monkeypatch.setattr(Authorizer, "filter_keys", counting)
+
+    for actor, expected in (("alice", ["a/b", "a/c"]), (None, [])):
+        looked_at.clear()
+        result = store.query(query, actor=actor)
+
+        assert looked_at == expected
+        assert getattr(result, "filtered", None) is True
+
+
+def test_who_may_read_nothing_fills_no_memory_by_asking() -> None:
+    store = guarded()
+    store.query(Get("warm up"))
+    tracemalloc.start()
+    for number in range(2000):
+        store.query(Get(f"{number:060000}"))
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert grown < 100_000
 
 
 # --- façades

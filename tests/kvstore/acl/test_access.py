@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kvstore.acl import access as access_module
 from kvstore.acl.access import OPERATIONS, Acl, AclMode, Cause, Level, Policy, Role, Rule, Token
 from kvstore.acl.language import parse_rules
 from kvstore.acl.rules import ANONYMOUS, GLOBAL_MANAGEMENT
@@ -324,3 +325,17 @@ def test_own_rules_name_the_token(acl: Acl) -> None:
     assert str(acl.explain("bob", "get", "x")) == (
         "key read on 'x' is granted by key \"x\" { policy = \"read\" } of 'bob'"
     )
+
+
+def test_tokens_whose_rules_are_kept_compiled_are_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_module, "_AUTHORIZERS_MAX", 2)
+    acl = Acl(AclMode.DENY)
+    for name in "abc":
+        acl.set_token(Token(name, management=True))
+
+    first = [acl.authorizer(name) for name in "ab"]
+    third = acl.authorizer("c")
+
+    assert acl.authorizer("b") is first[1]
+    assert acl.authorizer("c") is third
+    assert acl.authorizer("a") is not first[0]

@@ -319,6 +319,14 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(acl._levels) <= 3
 
 
+def test_long_keys_are_not_remembered() -> None:
+    acl = authorizer('key_prefix "a" { policy = "read" }')
+
+    assert acl.allows_key("a" * 1000, READ)
+    assert acl.allows_key("b" * 1000, READ) is False
+    assert acl._levels == {}
+
+
 # --- against the rules as the manual tells them
 
 LABELS = st.text("ab\U0010ffff", max_size=3)
@@ -330,6 +338,43 @@ POLICIES = st.lists(st.lists(KEY_RULES, max_size=4).map(tuple), max_size=3)
 
 def named(rules: list[tuple[Rule, ...]]) -> list[Policy]:
     return [Policy(f"p{i}", each) for i, each in enumerate(rules)]
+
+
+@given(POLICIES, LABELS, st.none() | LABELS, LABELS)
+def test_nothing_can_be_read_out_of_reach(
+    rules: list[list[Rule]], start: str, end: str | None, key: str
+) -> None:
+    acl = Authorizer(named([tuple(one) for one in rules]), allow=False)
+
+    parts = acl.reach(start, end)
+
+    def within(low: str, high: str | None) -> bool:
+        return low <= key and (high is None or key < high)
+
+    if within(start, end) and acl.allows_key(key, READ):
+        assert any(within(*part) for part in parts)
+    if any(within(*part) for part in parts):
+        assert within(start, end)
+        assert sum(within(*part) for part in parts) == 1
+    assert parts == sorted(parts, key=lambda part: part[0])
+    if not any(rule.level for one in rules for rule in one):
+        assert parts == []
+
+
+def test_everything_is_within_reach_where_the_default_grants_it() -> None:
+    assert Authorizer((), allow=True).reach("a", "b") == [("a", "b")]
+
+
+def test_what_is_within_reach_is_cut_to_what_is_asked() -> None:
+    acl = authorizer(
+        'key_prefix "a/" { policy = "read" } key "b" { policy = "write" }'
+        'key_prefix "a/x" { policy = "read" } key_prefix "c" { policy = "deny" }'
+    )
+
+    assert acl.reach("", None) == [("a/", "a0"), ("b", "b\0")]
+    assert acl.reach("a/c", "a/d") == [("a/c", "a/d")]
+    assert acl.reach("b", None) == [("b", "b\0")]
+    assert acl.reach("c", None) == []
 
 
 def strictest(rules: list[Rule]) -> Level | None:
