@@ -132,7 +132,10 @@ def create(space: Space, command: Create) -> PutOk | Refusal:
     if (refusal := _name_fault(command)) is not None:
         return refusal
     if command.sequence is not None:
-        key, number = _next_name(state, command)
+        named = _next_name(state, command)
+        if isinstance(named, Refusal):
+            return named
+        key, number = named
     # Who may not write the key learns nothing else, such as whether a session exists.
     refusal = (
         key_fault(key, config.key_size_max)
@@ -410,12 +413,19 @@ def _keep_fault(command: Create) -> Refusal | None:
     return None
 
 
-def _next_name(state: State, command: Create) -> tuple[str, int]:
-    """Return the name that comes next, and its number."""
+def _next_name(state: State, command: Create) -> tuple[str, int] | Refusal:
+    """Return the name that comes next, and its number, or why there is none for the actor.
+
+    Complexity: O(names that were given by hand since a number was given last).
+    """
     if command.sequence == "revision":
         return f"{command.key}{state.index:020d}", state.index
     records, width = state.tree.records, command.width
     number = state.sequences.next(directory_of(command.key, state.config.separator))
+    key = f"{command.key}{number:0{width}d}"
+    # Who may not write the next name neither makes the store look for another nor hears of it.
+    if key in records and (refusal := state.denied("create", key)) is not None:
+        return refusal
     # Names that were given by hand are passed over, each once.
     while (key := f"{command.key}{number:0{width}d}") in records:
         number += 1

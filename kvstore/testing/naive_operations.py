@@ -76,6 +76,9 @@ def create(run: Run, command: Create) -> PutOk:
     number = run.state.sequences.get(directory, 0)
     if command.sequence == "counter":
         # Names that others gave by hand are passed over.
+        first = command.key + str(number).zfill(command.width)
+        if first in run.state.entries:
+            run.allow("create", first)
         while command.key + str(number).zfill(command.width) in run.state.entries:
             number += 1
         key += str(number).zfill(command.width)

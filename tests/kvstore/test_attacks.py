@@ -248,6 +248,19 @@ def test_who_may_read_little_costs_little(query: Any, monkeypatch: pytest.Monkey
         assert getattr(result, "filtered", None) is True
 
 
+def test_who_may_not_write_learns_nothing_of_names_that_were_given() -> None:
+    store = guarded()
+    for number in range(3):
+        store.apply(Put(f"a/{number:010}"), actor="root")
+
+    refusal = store.apply(Create("a/", sequence="counter"), actor="alice").result
+    created = store.apply(Create("a/", sequence="counter"), actor="root").result
+
+    assert isinstance(refusal, Denied)
+    assert refusal.label == "a/0000000000"
+    assert getattr(created, "key", None) == "a/0000000003"
+
+
 def test_who_may_read_nothing_fills_no_memory_by_asking() -> None:
     store = guarded()
     store.query(Get("warm up"))
