@@ -269,7 +269,7 @@ class Range:
             or None. Together with `min_mod_revision` this is "what changed since".
 
     Answers `RangeOk`, or refuses with `Compacted`, `Future`, `Malformed`. Keys that the actor
-    may not read are left out, and the answer says so.
+    may not read are left out, and the answer says so, except to the anonymous actor.
     """
 
     prefix: str | None = None

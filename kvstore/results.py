@@ -206,7 +206,9 @@ class RangeOk:
         index: To wait with: the last change under the selection is not above it, and whatever
             changes later is.
         revision: The revision that was read.
-        filtered: Whether keys were left out that the actor may not read.
+        filtered: Whether keys were left out that the actor may not read; never told to the
+            anonymous one. It tells that there are such keys, as the peer does: see Consul's
+            X-Consul-Results-Filtered-By-ACLs.
         deleted: Keys that `include_deleted_since` asked for with the index of their deletion, in
             the order of keys.
         expiries: When the keys in it that have a ttl will be deleted, by key.
@@ -244,7 +246,7 @@ class CountOk:
         count: The number; of those the actor may read.
         index: To wait with, as in `RangeOk`.
         revision: The revision that was read.
-        filtered: Whether keys were left out that the actor may not read.
+        filtered: As of `RangeOk`.
     """
 
     count: int
@@ -262,7 +264,7 @@ class KeysOk:
         next: The last name, if the limit cut the answer: to go on with as `after`; or None.
         index: To wait with, as in `RangeOk`.
         revision: The revision that was read.
-        filtered: Whether keys were left out that the actor may not read.
+        filtered: As of `RangeOk`.
     """
 
     names: tuple[str, ...]

@@ -1,7 +1,8 @@
 """Reads: of one key, of selections, of names folded at a separator; now and in the past.
 
 Each is a function of a space and a command, as in operations.py, and changes nothing. What the
-actor may not read is a refusal for a single key, and left out of selections, which tell so.
+actor may not read is a refusal for a single key, and left out of selections, which tell so to
+actors with a token of their own.
 
 Source: etcd server/mvcc (order of filters, sorting and limit; counts), Consul
 agent/consul/kvs_endpoint.go (folding, filtering).
@@ -15,7 +16,7 @@ from operator import itemgetter
 from typing import Final, TypeAlias
 
 from kvstore.acl.authorizer import Authorizer
-from kvstore.acl.rules import Level
+from kvstore.acl.rules import ANONYMOUS, Level
 from kvstore.applying.fields import (
     Bounds,
     choice_fault,
@@ -161,7 +162,7 @@ class _Source:
 
     Attributes:
         keys: The keys in order; more than the selection if nothing has to be left out.
-        filtered: Whether keys of the selection were left out.
+        filtered: Whether keys of the selection were left out, for who is known to ask.
         is_now: Whether the present is read, not the past.
     """
 
@@ -182,7 +183,10 @@ class _Source:
         if readable is not None:
             parts = readable.reach(*bounds)
             allowed = readable.filter_keys(chain.from_iterable(starmap(self.keys.between, parts)))
-            self.filtered = len(allowed) < self.keys.count(*bounds)
+            # Who shows no token may be anybody, and is not told that there is more (Consul's
+            # agent/consul/rpc.go maskResultsFilteredByACLs).
+            known = space.state.actor not in {None, ANONYMOUS}
+            self.filtered = known and len(allowed) < self.keys.count(*bounds)
             self.keys = OrderedKeys(allowed)
 
     def count(self, low: str, high: str | None) -> int:

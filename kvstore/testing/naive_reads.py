@@ -216,14 +216,14 @@ def read_range(run: Run, command: Range) -> RangeOk:
 
 
 def _readable(run: Run, bounds: Bounds, revision: int | None) -> tuple[list[Entry], bool]:
-    """Return the entries within bounds that the actor may read, and whether there are others."""
+    """Return the entries within bounds that the actor may read, and whether others are told of."""
     if not run.is_known():
         run.allow("range", bounds[0])
     if run.state.config.list_needs_right:
         run.allow_range("list", bounds, Level.LIST)
     selected = select(_entries(run, revision), bounds)
     readable = [entry for entry in selected if run.may("range", entry.key)]
-    return readable, len(readable) < len(selected)
+    return readable, len(readable) < len(selected) and not run.is_anonymous()
 
 
 def _deleted(run: Run, bounds: Bounds, since: int | None) -> tuple[tuple[str, int], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import attrs
 
 from kvstore.acl.access import Acl, Level
+from kvstore.acl.rules import ANONYMOUS
 from kvstore.change import Cause
 from kvstore.entry import Entry
 from kvstore.refusals import Denied, QuotaExceeded, Refusal, TooLarge
@@ -75,6 +76,10 @@ class Run:
     def is_known(self) -> bool:
         """Return whether the actor has a token, or needs none."""
         return self.acl.authorizer(self._actor, self.clock) is not None
+
+    def is_anonymous(self) -> bool:
+        """Return whether the actor shows no token of its own."""
+        return self._actor is None or self._actor == ANONYMOUS
 
     def allow_range(self, operation: str, bounds: Bounds, level: Level) -> None:
         """Refuse what the actor may not do to every key of a range."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from kvstore.acl.access import AclMode
-from kvstore.acl.rules import Level, Policy, Role, Rule, Token
+from kvstore.acl.rules import ANONYMOUS, Level, Policy, Role, Rule, Token
 from kvstore.commands import (
     Command,
     Compact,
@@ -426,6 +427,18 @@ def test_what_may_not_be_read_is_left_out_and_told() -> None:
     assert by_alice(store, Count("")) == CountOk(3, 7, 7, filtered=True)
     names = by_alice(store, Keys("a/"))
     assert (names.names, names.filtered) == (("a/1", "a/3"), True)
+
+
+def test_the_anonymous_actor_is_not_told_that_something_was_left_out() -> None:
+    store = guarded()
+    store.state.acl.set_token(Token(ANONYMOUS, policies=("reader",)))
+
+    for actor in (None, ANONYMOUS):
+        for command in (Range(""), Count(""), Keys("a/"), Range("", revision=5)):
+            result: Any = store.query(command, actor=actor)
+            assert result.filtered is False
+            assert result != by_alice(store, command)
+            assert attrs.evolve(result, filtered=True) == by_alice(store, command)
 
 
 def test_a_single_key_that_may_not_be_read_is_refused_by_its_rule() -> None:
