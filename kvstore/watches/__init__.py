@@ -3,5 +3,5 @@
 - watches: the hub of a store;
 - values: what is asked for and told;
 - index: who watches a key;
-- cursor: how far one watch is.
+- cursor, wait: how far one watch is; one blocking query.
 """

@@ -9,6 +9,7 @@ import attrs
 from kvstore.applying.fields import key_fault, selection
 from kvstore.change import Event, Kind
 from kvstore.config import INTEGER_MAX
+from kvstore.keys import prefix_end
 from kvstore.refusals import Refusal
 from kvstore.results import Result
 
@@ -83,6 +84,17 @@ class WatchSpec:
             if not self.progress_interval > 0:
                 raise ValueError(f"progress_interval must be > 0, not {self.progress_interval}")
         check_actor(self.actor)
+
+    @property
+    def bounds(self) -> tuple[str, str | None]:
+        """The first key that is watched, and the first beyond or None."""
+        if self.key is not None:
+            # No key holds a NUL, so that this is the first text above the key.
+            return self.key, self.key + "\0"
+        if self.prefix is not None:
+            return self.prefix, prefix_end(self.prefix)
+        assert self.start is not None
+        return self.start, self.end
 
 
 def _check_selected(spec: WatchSpec) -> None:

@@ -16,14 +16,12 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 from math import inf, nextafter
-from typing import Final, TypeAlias
+from typing import Final
 
 from kvstore.acl.rules import Level
-from kvstore.change import CHANGED_KEY, NEW, OLD, REVISION, Change
-from kvstore.commands import Count, Get, Keys, Range
+from kvstore.change import CHANGED_KEY, NEW, OLD, Change
 from kvstore.entry import DIRECTORY
 from kvstore.errors import TooManyWatches, UnknownWatch, WatchExists
-from kvstore.keys import prefix_end
 from kvstore.results import Applied
 from kvstore.store import Store
 from kvstore.watches.cursor import Filter, WatchCursor
@@ -36,60 +34,10 @@ from kvstore.watches.values import (
     check_seconds,
     check_whole,
 )
-
-Query: TypeAlias = Get | Range | Count | Keys
+from kvstore.watches.wait import Query, Wait, selected_by
 
 #: Changes that are distributed together, at the latest.
 GATHER: Final = 256
-
-
-class _Wait:
-    """One blocking query.
-
-    Attributes:
-        id: Its id.
-        query: What to answer.
-        spec: What it selects.
-        index: What has to be passed.
-        actor: By whose rights.
-        is_ready: Whether it was passed, or the time is over.
-        timed_out: Whether the time is over.
-        is_reset: Whether the store was replaced.
-        pending: Always empty.
-        room: Always 0: a wait wants to look at changes itself.
-    """
-
-    __slots__ = (
-        "actor",
-        "id",
-        "index",
-        "is_ready",
-        "is_reset",
-        "pending",
-        "query",
-        "room",
-        "spec",
-        "timed_out",
-    )
-
-    def __init__(
-        self, id_: int, query: Query, spec: WatchSpec, index: int, actor: str | None
-    ) -> None:
-        self.id = id_
-        self.query = query
-        self.spec = spec
-        self.index = index
-        self.actor = actor
-        self.is_ready = False
-        self.timed_out = False
-        self.is_reset = False
-        self.pending: list[Change] = []
-        self.room = 0
-
-    def take(self, _sequence: int, change: Change) -> bool:
-        """Look at a change of what the query selects; return whether it is news."""
-        self.is_ready = self.is_ready or change[REVISION] > self.index
-        return self.is_ready
 
 
 class Watches:
@@ -117,8 +65,8 @@ class Watches:
         check_whole("watches_max", watches_max, 1)
         self._store = store
         self._watches_max = watches_max
-        self._index: WatchIndex[WatchCursor | _Wait] = WatchIndex(store.config.separator)
-        self._all: dict[int, WatchCursor | _Wait] = {}
+        self._index: WatchIndex[WatchCursor | Wait] = WatchIndex(store.config.separator)
+        self._all: dict[int, WatchCursor | Wait] = {}
         # Invariant: above all ids that were ever used.
         self._next_id = 1
         # Ids with something to poll, in the order in which they got it.
@@ -204,7 +152,7 @@ class Watches:
         id_ = self._claim(id)
         self._advance(now)
         self._distribute()
-        low, high = _bounds(spec)
+        low, high = spec.bounds
         cursor = WatchCursor(id_, spec, low, high)
         history = self._store.state.tree.history
         if spec.from_revision is not None:
@@ -249,7 +197,7 @@ class Watches:
                 another type.
             ValueError: The selection is malformed, or an argument out of range.
         """
-        spec = _spec_of(query)
+        spec = selected_by(query)
         check_whole("index", index, -1)
         check_seconds("now", now)
         if timeout is not None:
@@ -260,7 +208,7 @@ class Watches:
         id_ = self._claim(id)
         self._advance(now)
         self._distribute()
-        one = _Wait(id_, query, spec, index, actor)
+        one = Wait(id_, query, spec, index, actor)
         self._add(id_, one, spec)
         if self._is_news(one) or self._is_denied(one):
             self._finish(one)
@@ -294,7 +242,7 @@ class Watches:
         check_whole("events_max", events_max, 1)
         one = self._get(id)
         self._distribute()
-        if isinstance(one, _Wait):
+        if isinstance(one, Wait):
             return self._poll_wait(one)
         readable, allowed = self._readable(one.spec.actor)
         if not allowed:
@@ -321,7 +269,7 @@ class Watches:
         self._end, self._newest = history.sequence, store.applied_index
         for id_, one in self._all.items():
             self._ready[id_] = None
-            if isinstance(one, _Wait):
+            if isinstance(one, Wait):
                 one.is_ready = one.is_reset = True
             else:
                 one.lose()
@@ -340,7 +288,7 @@ class Watches:
             if self._armed.get(id_) != order:
                 continue
             one = self._all[id_]
-            if isinstance(one, _Wait):
+            if isinstance(one, Wait):
                 del self._armed[id_]
                 one.timed_out = not one.is_ready
                 self._finish(one)
@@ -424,7 +372,7 @@ class Watches:
     def _catch_up(self, end: int) -> None:
         """Let everybody look for themselves: something was not published, or twice."""
         for id_, one in self._all.items():
-            if isinstance(one, _Wait):
+            if isinstance(one, Wait):
                 if self._is_news(one):
                     self._finish(one)
             else:
@@ -433,7 +381,7 @@ class Watches:
         self._gathered = []
         self._end = end
 
-    def _poll_wait(self, one: _Wait) -> WaitDone | None:
+    def _poll_wait(self, one: Wait) -> WaitDone | None:
         if not one.is_ready:
             return None
         self._remove(one.id)
@@ -443,18 +391,18 @@ class Watches:
             result = self._store.query(one.query, actor=one.actor)
         return WaitDone(one.id, result, one.timed_out, one.is_reset)
 
-    def _is_news(self, one: _Wait) -> bool:
+    def _is_news(self, one: Wait) -> bool:
         """Return whether anything that a query reads changed after its index."""
         tree = self._store.state.tree
         if one.spec.key is not None:
             return tree.index_of(one.spec.key) > one.index
-        low, high = _bounds(one.spec)
+        low, high = one.spec.bounds
         directory = tree.directories.enclosing(low, high)
         if tree.index_below(directory) <= one.index:
             return False
         return one.spec.prefix == directory or tree.index_between(low, high, directory) > one.index
 
-    def _is_denied(self, one: _Wait) -> bool:
+    def _is_denied(self, one: Wait) -> bool:
         """Return whether a query would be refused: its end must not tell of what it waits for."""
         state = self._store.state
         if one.actor is None or not state.guarded:
@@ -465,10 +413,10 @@ class Watches:
         if one.spec.key is not None:
             return not authorizer.allows_key(one.spec.key, Level.READ)
         if state.config.list_needs_right:
-            return not authorizer.allows_range(*_bounds(one.spec), Level.LIST)
+            return not authorizer.allows_range(*one.spec.bounds, Level.LIST)
         return False
 
-    def _finish(self, one: _Wait) -> None:
+    def _finish(self, one: Wait) -> None:
         one.is_ready = True
         self._ready[one.id] = None
 
@@ -492,24 +440,24 @@ class Watches:
             raise WatchExists(id_)
         return id_
 
-    def _get(self, id_: int) -> WatchCursor | _Wait:
+    def _get(self, id_: int) -> WatchCursor | Wait:
         one = self._all.get(id_)
         if one is None:
             raise UnknownWatch(id_)
         return one
 
-    def _add(self, id_: int, one: WatchCursor | _Wait, spec: WatchSpec) -> None:
+    def _add(self, id_: int, one: WatchCursor | Wait, spec: WatchSpec) -> None:
         self._all[id_] = one
         self._next_id = max(self._next_id, id_ + 1)
         self._sort_in(id_, one, spec)
 
-    def _sort_in(self, id_: int, one: WatchCursor | _Wait, spec: WatchSpec) -> None:
+    def _sort_in(self, id_: int, one: WatchCursor | Wait, spec: WatchSpec) -> None:
         if spec.key is not None:
             self._index.add_key(id_, one, spec.key)
         elif spec.prefix is not None:
             self._index.add_prefix(id_, one, spec.prefix)
         else:
-            self._index.add_range(id_, one, *_bounds(spec))
+            self._index.add_range(id_, one, *spec.bounds)
 
     def _remove(self, id_: int) -> None:
         spec = self._all.pop(id_).spec
@@ -546,28 +494,3 @@ class Watches:
 def _check_store(store: object) -> None:
     if not isinstance(store, Store):
         raise TypeError(f"{type(store).__name__} is no Store")
-
-
-def _bounds(spec: WatchSpec) -> tuple[str, str | None]:
-    """Return the first key that is watched, and the first beyond or None."""
-    if spec.key is not None:
-        # No key holds a NUL, so that this is the first text above the key.
-        return spec.key, spec.key + "\0"
-    if spec.prefix is not None:
-        return spec.prefix, prefix_end(spec.prefix)
-    assert spec.start is not None
-    return spec.start, spec.end
-
-
-def _spec_of(query: Query) -> WatchSpec:
-    """Return what a query selects."""
-    match query:
-        case Get(key=key):
-            return WatchSpec(key=key)
-        case (
-            Range(prefix=prefix, start=start, end=end) | Count(prefix=prefix, start=start, end=end)
-        ):
-            return WatchSpec(prefix=prefix, start=start, end=end)
-        case Keys(prefix=prefix):
-            return WatchSpec(prefix=prefix)
-    raise TypeError(f"{type(query).__name__} is no query to wait for")
