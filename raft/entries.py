@@ -41,7 +41,8 @@ class EntryKind(Enum):
     COMMAND = "command"
     """The application's."""
     EMPTY = "empty"
-    """The first of a leader's term, which commits those of earlier terms (paper 8)."""
+    """The first of a leader's term, which commits those of earlier terms (paper 8); on a witness
+    also what is a command elsewhere."""
     CONFIGURATION = "configuration"
     """The configuration that is in force once it is applied; the payload is its context."""
 
@@ -200,8 +201,21 @@ class Entries(Sequence[Entry]):
         )
 
     def without_payloads(self) -> Entries:
-        """Return the same entries for a witness, which keeps their terms and configurations."""
-        return Entries(self.first_index, self.runs, (b"",) * len(self.payloads), self.marks)
+        """Return the same entries for a witness, which keeps their terms and configurations.
+
+        Commands are marked as empty entries: whoever has them can tell that there is nothing to
+        apply, even before it learns that it is a witness.
+        """
+        configurations = dict(self.marks)
+        marks = tuple(
+            (index, configurations.get(index))
+            for index in range(self.first_index, self.last_index + 1)
+        )
+        payloads = tuple(
+            b"" if configuration is None else payload
+            for (_, configuration), payload in zip(marks, self.payloads, strict=True)
+        )
+        return Entries(self.first_index, self.runs, payloads, marks)
 
     def __len__(self) -> int:
         return len(self.payloads)

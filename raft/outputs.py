@@ -112,7 +112,8 @@ class EntriesCommitted:
     Each index comes once, without gaps, beginning behind `Stored.applied` or the snapshot that
     was installed last; a proposal's outcome is known when its `LogId` comes.
 
-    A witness gets entries without payloads: it has nothing to apply, and needs no application.
+    A witness has nothing to apply, and needs no application: what are commands elsewhere are
+    empty entries there.
 
     Attributes:
         entries: All of them; `commands()` has what is the application's.

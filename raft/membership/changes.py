@@ -59,7 +59,11 @@ class AddLearner:
 
 @attrs.frozen
 class AddWitness:
-    """Let a server vote without keeping payloads; it can never lead, nor become anything else."""
+    """Let a server vote without keeping payloads; it can never lead, nor become anything else.
+
+    Not after it was removed either: its log lacks the commands. A server that takes its place has
+    an empty disk and another id.
+    """
 
     id: str = field(converter=check_id)
 

@@ -42,8 +42,8 @@ WATCHED_MAX = 64
 EVERY = 8
 
 
-#: Of an entry: the term before it, its payload unless only witnesses have it, kind, configuration.
-_Known: TypeAlias = tuple[int, bytes | None, EntryKind, Configuration | None]
+#: Of an entry: the term before it, payload and kind unless only witnesses have it, configuration.
+_Known: TypeAlias = tuple[int, bytes | None, EntryKind | None, Configuration | None]
 
 
 class InvariantBroken(AssertionError):
@@ -278,19 +278,20 @@ class Invariants:
         for entry in entries:
             key = (entry.index, entry.term)
             log[entry.index] = entry.term
-            payload = None if is_witness and entry.kind is EntryKind.COMMAND else entry.payload
+            hidden = is_witness and entry.configuration is None
+            payload, kind = (None, None) if hidden else (entry.payload, entry.kind)
             known = table.get(key)
             if known is None:
-                table[key] = (before, payload, entry.kind, entry.configuration)
+                table[key] = (before, payload, kind, entry.configuration)
                 self._largest = max(self._largest, CONFIGURATION_SIZE + len(entry.payload))
                 if entry.configuration is not None:
                     self._witnesses.update(entry.configuration.witnesses)
-            elif known[0] != before or not _same(known, entry, payload):
+            elif known[0] != before or not _same(known, entry, hidden=hidden):
                 raise InvariantBroken(
                     "log-matching", f"{name} has {entry} after term {before}, others {known}"
                 )
             elif known[1] is None:
-                table[key] = (before, payload, entry.kind, entry.configuration)
+                table[key] = (before, payload, kind, entry.configuration)
             before = entry.term
 
     def _check_snapshot(self, name: str, snapshot: Snapshot) -> None:
@@ -355,11 +356,11 @@ class Invariants:
         is_witness = name in self._witnesses
         for entry in entries:
             known = self._entries.get((entry.index, entry.term))
-            payload = None if is_witness and entry.kind is EntryKind.COMMAND else entry.payload
+            hidden = is_witness and entry.configuration is None
             if (
                 self.committed.get(entry.index) != entry.term
                 or known is None
-                or not _same(known, entry, payload)
+                or not _same(known, entry, hidden=hidden)
             ):
                 raise InvariantBroken("state-machine-safety", f"{name} applies {entry}")
         life.applied = entries.last_index
@@ -552,11 +553,11 @@ class Invariants:
                 )
 
 
-def _same(known: _Known, entry: Entry, payload: bytes | None) -> bool:
-    """Return whether an entry is the known one; None is a payload that a witness dropped."""
-    if known[2:] != (entry.kind, entry.configuration):
+def _same(known: _Known, entry: Entry, *, hidden: bool) -> bool:
+    """Return whether an entry is the known one; of a witness it does not tell what it is."""
+    if known[3] != entry.configuration:
         return False
-    return known[1] is None or payload is None or known[1] == payload
+    return hidden or known[1] is None or known[1:3] == (entry.payload, entry.kind)
 
 
 def _is_quorum(configuration: Configuration, servers: set[str]) -> bool:

@@ -65,7 +65,14 @@ def test_a_witness_gets_terms_and_configurations_but_no_payloads() -> None:
     assert [(entry.term, entry.index, entry.configuration) for entry in bare] == [
         (entry.term, entry.index, entry.configuration) for entry in MIXED
     ]
-    assert {entry.payload for entry in bare} == {b""}
+    assert {entry.payload for entry in bare if entry.configuration is None} == {b""}
+    assert list(bare.commands()) == []
+
+
+def test_a_witness_is_told_the_context_of_a_configuration() -> None:
+    change = Entry(1, 1, b"why", EntryKind.CONFIGURATION, voters("a"))
+
+    assert list(Entries.of([change]).without_payloads()) == [change]
 
 
 @pytest.mark.parametrize("wrong", [[Entry(1, 1), Entry(1, 3)], [Entry(2, 1), Entry(1, 2)]])

@@ -444,6 +444,28 @@ def test_a_witness_gets_no_payloads() -> None:
     assert servers["d"].commit_index == last
 
 
+def test_a_witness_has_nothing_to_apply_even_before_it_knows_that_it_is_one() -> None:
+    servers = led(*FOUR, configuration=voters(*THREE))
+    servers["a"].propose(b"before", servers.now)
+    servers.deliver()
+    servers["a"].change([AddWitness("d")], servers.now)
+    servers["a"].propose(b"after", servers.now)
+    servers.deliver()
+
+    assert servers["d"].applied_index == servers["a"].applied_index
+    assert servers.applied["d"] == []
+    assert len(servers.applied["b"]) == 2
+
+
+def test_a_witness_is_told_the_context_of_changes() -> None:
+    servers = led(*FOUR, configuration=voters(*THREE))
+
+    servers["a"].change(Change([AddWitness("d")], context=b"10.0.0.4"), servers.now)
+    servers.deliver()
+
+    assert servers.event("d", ConfigurationChanged).context == b"10.0.0.4"
+
+
 # --- transfers
 
 
