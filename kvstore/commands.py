@@ -243,7 +243,7 @@ class Get:
     revision: int | None = None
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class Range:
     """Read the entries of a selection.
 
@@ -289,7 +289,7 @@ class Range:
     include_deleted_since: int | None = None
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class Count:
     """Count the keys of a selection, without visiting them.
 
@@ -309,7 +309,7 @@ class Count:
     revision: int | None = None
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class Keys:
     """List keys, folded at a separator like the names in a directory.
 

@@ -53,11 +53,11 @@ def encode_command(command: Command, *, now: int | None = None, actor: str | Non
     found = COMMANDS.get(type(command))
     if found is None:
         raise TypeError(f"{type(command).__name__} is no command that can be written")
-    if (type(now) is not int and now is not None) or (type(actor) is not str and actor is not None):
-        raise TypeError("now must be an int or None, and actor text or None")
+    if now is not None and (type(now) is not int or not 0 <= now <= TIME_MAX):
+        raise _time_error(now)
+    if actor is not None and type(actor) is not str:
+        raise TypeError(f"actor must be text or None, not {type(actor).__name__}")
     kind, form = found
-    if not _is_time(now):
-        raise ValueError(f"now must be 0 to 2**62, not {now}")
     try:
         return pack((VERSION, kind, now, actor, *form.write(command)))
     except OverflowError as error:
@@ -80,7 +80,9 @@ def decode_command(data: bytes, *, size_max: int = MESSAGE_SIZE_MAX) -> Proposal
         raise DecodeError("truncated", f"a message of {len(message)} fields")
     kind, now, actor = message[1:4]
     # A time that no store takes would stop every replica at this entry, again and again.
-    if not _is_time(now) or (type(actor) is not str and actor is not None):
+    if (now is not None and (type(now) is not int or not 0 <= now <= TIME_MAX)) or (
+        actor is not None and type(actor) is not str
+    ):
         raise DecodeError("bad-field", "the time or the actor is none")
     form = COMMAND_FORMS.get(kind) if type(kind) is int else None
     if form is None:
@@ -105,7 +107,7 @@ def read_command(data: bytes, *, size_max: int = MESSAGE_SIZE_MAX) -> Proposal:
     kind, now, actor = (*message[1:4], None, None, None)[:3]
     return (
         Unknown(f"command {kind}" if type(kind) is int else "bytes", reason),
-        now if _is_time(now) else None,
+        now if type(now) is int and 0 <= now <= TIME_MAX else None,
         actor if type(actor) is str else None,
     )
 
@@ -149,8 +151,10 @@ def decode_result(data: bytes, *, size_max: int = MESSAGE_SIZE_MAX) -> Result:
     return result
 
 
-def _is_time(now: object) -> bool:
-    return now is None or (type(now) is int and 0 <= now <= TIME_MAX)
+def _time_error(now: object) -> Exception:
+    if type(now) is not int:
+        return TypeError(f"now must be an int or None, not {type(now).__name__}")
+    return ValueError(f"now must be 0 to 2**62, not {now}")
 
 
 def _message(data: bytes, size_max: int) -> tuple[Any, ...]:

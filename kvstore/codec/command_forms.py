@@ -111,6 +111,41 @@ def _operations(name: str) -> Field:
     )
 
 
+def _put_fields(put: commands.Put) -> tuple[object, ...]:
+    return (
+        put.key,
+        put.value,
+        put.flags,
+        put.cas,
+        put.if_version,
+        put.owner,
+        put.ttl,
+        put.keep_value,
+        put.force,
+        put.want_previous,
+    )
+
+
+def _range_fields(range_: commands.Range) -> tuple[object, ...]:
+    return (
+        range_.prefix,
+        range_.start,
+        range_.end,
+        range_.revision,
+        range_.limit,
+        range_.after,
+        range_.max_bytes,
+        range_.keys_only,
+        range_.sort,
+        range_.descending,
+        range_.min_mod_revision,
+        range_.max_mod_revision,
+        range_.min_create_revision,
+        range_.max_create_revision,
+        range_.include_deleted_since,
+    )
+
+
 # --- the numbers of the commands
 
 _OPERATIONS: Final[dict[int, tuple[type, Form[Any]]]] = {
@@ -129,7 +164,8 @@ _OPERATIONS: Final[dict[int, tuple[type, Form[Any]]]] = {
                 Field("force", BOOL, False),
                 _WANT_PREVIOUS,
             ],
-            core=2,
+            often=(2, 4, 7),
+            get=_put_fields,
         ),
     ),
     2: (
@@ -145,7 +181,7 @@ _OPERATIONS: Final[dict[int, tuple[type, Form[Any]]]] = {
                 Field("sequence", TEXT_OR_NONE, None),
                 Field("width", INTEGER, 10),
             ],
-            core=2,
+            often=(2,),
         ),
     ),
     3: (
@@ -200,7 +236,8 @@ _OPERATIONS: Final[dict[int, tuple[type, Form[Any]]]] = {
                 *_integers("min_create_revision", "max_create_revision"),
                 *_integers("include_deleted_since"),
             ],
-            core=3,
+            often=(3, 5),
+            get=_range_fields,
         ),
     ),
     11: (commands.Count, Form(commands.Count, [*_selection(), *_integers("revision")])),

@@ -173,7 +173,8 @@ def write_record(record: Record, _: int = 0) -> tuple[object, ...]:
 
 def read_record(fields: tuple[Any, ...], _: int = 0) -> Record:
     """Return the record of some fields; its directory is not known."""
-    if not is_record(fields):
+    is_plain = type(fields) is tuple and tuple(map(type, fields)) == _PLAIN_SHAPE
+    if not is_plain and not is_record(fields):
         raise DecodeError("bad-field", "an array is no record")
     return (*fields, NO_DIRECTORY)
 

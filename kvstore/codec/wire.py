@@ -163,23 +163,32 @@ class Form(Generic[Value]):
         "_readable",
         "_required",
         "_tail",
+        "_tails",
         "_writable",
     )
 
-    def __init__(self, build: Callable[..., Value], fields: Sequence[Field], core: int = 0) -> None:
+    def __init__(
+        self,
+        build: Callable[..., Value],
+        fields: Sequence[Field],
+        often: Sequence[int] = (),
+        get: Callable[[Value], tuple[object, ...]] | None = None,
+    ) -> None:
         self._build = build
         self._fields = tuple(fields)
         self._name = getattr(build, "__name__", "value")
-        self._get = _getter([field.name for field in fields])
+        self._get = get or _getter([field.name for field in fields])
         self._defaults = tuple(field.default for field in fields)
         self._required = sum(default is REQUIRED for default in self._defaults)
-        # Most values differ from the defaults in their first fields only: one comparison then.
-        self._core = max(core, self._required)
+        # Most values differ from the defaults in their first fields only: one comparison then,
+        # or two, rather than one for each field.
+        self._core, *others = often or (self._required,)
         self._tail = self._defaults[self._core :]
+        self._tails = [(place, self._defaults[place:]) for place in (*others, len(fields))]
         self._readable: dict[tuple[type, ...], _Reading] = {}
         self._writable: dict[tuple[type, ...], tuple[tuple[int, Writer], ...]] = {}
 
-    def write(self, value: Value, depth: int = 0) -> tuple[object, ...]:
+    def write(self, value: Value, depth: int = 0) -> Sequence[object]:
         """Return the fields of a value, ready for `pack`.
 
         Raises:
@@ -187,8 +196,15 @@ class Form(Generic[Value]):
             ValueError: A field cannot be written, or is nested too deep.
         """
         fields = self._get(value)
-        # Without its required fields and the first few, a value mostly is all defaults.
-        fields = fields[: self._core] if fields[self._core :] == self._tail else self._trim(fields)
+        size = self._core
+        if fields[size:] != self._tail:
+            for size, tail in self._tails:
+                if fields[size:] == tail:
+                    break
+            defaults = self._defaults
+            while fields[size - 1] == defaults[size - 1]:
+                size -= 1
+        fields = fields[:size]
         shape = tuple(map(type, fields))
         conversions = self._writable.get(shape)
         if conversions is None:
@@ -197,7 +213,7 @@ class Form(Generic[Value]):
             converted = list(fields)
             for position, write in conversions:
                 converted[position] = write(converted[position], depth)
-            return tuple(converted)
+            return converted
         return fields
 
     def read(self, fields: tuple[Any, ...], depth: int = 0) -> Value:
@@ -211,13 +227,13 @@ class Form(Generic[Value]):
         if found is None:
             found = self._learn_readable(shape)
         conversions, left_out = found
+        told: Sequence[Any] = fields
         if conversions:
-            converted = list(fields)
+            told = converted = list(fields)
             for position, read in conversions:
                 converted[position] = read(converted[position], depth)
-            fields = tuple(converted)
         try:
-            return self._build(*fields, *left_out)
+            return self._build(*told, *left_out)
         except (ValueError, TypeError) as error:
             raise DecodeError("bad-field", f"{self._name}: {error}") from None
 
@@ -230,13 +246,6 @@ class Form(Generic[Value]):
         if type(fields) is not tuple:
             raise DecodeError("malformed", f"{self._name} is no array")
         return self.read(fields, depth)
-
-    def _trim(self, fields: tuple[object, ...]) -> tuple[object, ...]:
-        """Return the fields without those at the end that have their defaults."""
-        size, defaults = len(fields), self._defaults
-        while size > self._required and fields[size - 1] == defaults[size - 1]:
-            size -= 1
-        return fields[:size]
 
     def _learn_writable(self, shape: tuple[type, ...]) -> tuple[tuple[int, Writer], ...]:
         for field, found in zip(self._fields, shape, strict=False):

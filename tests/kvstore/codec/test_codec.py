@@ -152,7 +152,7 @@ def test_what_has_no_form_on_the_wire_cannot_be_written(command: Command) -> Non
 
 @pytest.mark.parametrize(("now", "actor"), [(1.5, None), (True, None), (None, b"a")])
 def test_a_time_is_a_number_and_an_actor_text(now: int, actor: str) -> None:
-    with pytest.raises(TypeError, match="now must be an int or None"):
+    with pytest.raises(TypeError, match=r"(now|actor) must be"):
         encode_command(Noop(), now=now, actor=actor)
 
 
