@@ -34,8 +34,12 @@ def row_hash(section: str, row: object) -> int:
 
 def rows_hash(section: str, rows: Iterable[Any]) -> int:
     """Return the sum of the hashes of rows; of what is a value, it is that of its fields."""
-    plain = (row if type(row) is tuple else attrs.astuple(row) for row in rows)
-    return sum(row_hash(section, row) for row in plain)
+    return sum(row_hash(section, _plain(row)) for row in rows)
+
+
+def _plain(row: Any) -> object:
+    # Most rows are tuples, and asking those costs nothing.
+    return attrs.astuple(row) if type(row) is not tuple and attrs.has(type(row)) else row
 
 
 def header_hash(header: Mapping[str, object]) -> int:

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from kvstore.acl.access import Policy, Role, Token
+from kvstore.codec.codec import decode_result, encode_result
 from kvstore.commands import (
     KEEP,
     Check,
@@ -45,6 +46,7 @@ from kvstore.commands import (
 )
 from kvstore.config import Config
 from kvstore.refusals import Malformed, Refusal, TxnFailed
+from kvstore.snapshots.snapshot import SnapshotReader, SnapshotWriter
 from kvstore.store import Store
 from tests.kvstore.driving import contents, made, refused
 
@@ -204,6 +206,34 @@ def test_a_query_of_a_wrong_type_is_refused_alike(command: Command) -> None:
         assert isinstance(store.query(wrong), Refusal), wrong
 
     assert (contents(store), store.digest()) == (before, digest)
+
+
+#: Values of right types at the ends of what can be, and beyond.
+ENDS: Final[tuple[Any, ...]] = (
+    *(-(10**5000), -1, 0, 1, 2**31, 2**62, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**5000),
+    *("", "\0", "/", "a", "\U0010ffff", "\ud7ff", "\ue000", "é" * 40_000, "x" * 70_000),
+    *(b"", b"x" * 600_000),
+    *((), ("",), ("a", "a"), ("a",) * 2000, (("a", "b"),), (("a", "b", "c"),), ((),) * 65),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=short)
+def test_the_ends_of_what_can_be_are_done_or_refused_and_outlive_a_snapshot(
+    command: Command,
+) -> None:
+    hints = get_type_hints(type(command))
+    for field in attrs.fields(type(command)):
+        store = seed()
+        for value in ENDS:
+            if takes(hints[field.name], value):
+                before = contents(store)
+                applied = store.apply(attrs.evolve(command, **{field.name: value}), now=2**40)
+                assert applied.ok or contents(store) == before
+                assert decode_result(encode_result(applied.result)) == applied.result
+        store.check_invariants()
+        reader = SnapshotReader(Store.importer, verify=True)
+        reader.feed(b"".join(SnapshotWriter(store.view())))
+        assert reader.finish().digest() == store.digest()
 
 
 @pytest.mark.parametrize("value", [value for value in VALUES if type(value) is not str])
