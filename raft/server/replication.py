@@ -34,6 +34,11 @@ from raft.server.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from raft.server.snapshot_sending import SnapshotSending
 
 
+def _window(config: Config) -> tuple[int, int, int]:
+    """Return what limits how much may be under way to one follower."""
+    return config.inflight_messages_max, config.inflight_size_max, config.append_size_max
+
+
 class Replication:
     """Brings the followers' logs to where ours is; one object for each leadership.
 
@@ -388,15 +393,13 @@ class Replication:
     def on_reload(self, before: Config) -> None:
         """Take over other limits: who has more under way than may be now is probed anew."""
         config = self._core.config
-        for peer in self.peers.values():
-            if peer.state is REPLICATE and (
-                len(peer.ends) > config.inflight_messages_max
-                or (
-                    config.inflight_size_max < before.inflight_size_max
-                    and peer.inflight_size >= config.inflight_size_max
-                )
-            ):
-                peer.probe()
+        if _window(config) != _window(before):
+            for peer in self.peers.values():
+                full = peer.inflight_size >= config.inflight_size_max
+                if peer.state is REPLICATE and (
+                    full or len(peer.ends) > config.inflight_messages_max
+                ):
+                    peer.probe()
         self.nudge_all()
 
     def unreachable(self, peer: Progress) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from attrs import evolve
 
+from raft.config import Config
 from raft.errors import RaftError
 from raft.membership.changes import (
     AddLearner,
@@ -36,7 +37,7 @@ from raft.testing.describe import describe
 from raft.testing.disk import Disk
 from raft.testing.host import Birth
 from raft.testing.invariants import InvariantBroken
-from raft.testing.mixes import Mix
+from raft.testing.mixes import Mix, draw_config
 from raft.testing.wal_disk import WalDisk
 
 #: Election timeouts (upper ends) within which a healed cluster has one leader and one log, once
@@ -44,6 +45,19 @@ from raft.testing.wal_disk import WalDisk
 LIVENESS_TIMEOUTS = 20
 #: Seconds that those take at most in a healed cluster.
 ROUND_TRIP = 0.05
+#: What a server may be told to do otherwise while it runs.
+RELOADED = (
+    "heartbeat_interval",
+    "append_size_max",
+    "append_entries_max",
+    "inflight_messages_max",
+    "inflight_size_max",
+    "uncommitted_size_max",
+    "committed_entries_max",
+    "trailing_entries",
+    "snapshot_chunk_size",
+    "snapshot_chunks_max",
+)
 #: Lines of a failing run that are told.
 TOLD = 60
 
@@ -98,6 +112,7 @@ class Chaos:
         self._weights = list(accumulate(mix.weights[name] for name in self._verbs))
         self._proposed = 0
         self._forwards: set[tuple[str, int, int]] = set()
+        self._reloaded: set[str] = set()
 
     def play(self) -> None:
         """Run it.
@@ -285,6 +300,19 @@ class Chaos:
     def _quiesce(self) -> str | None:
         return self._order(self._awake_leader(), "quiesce")
 
+    def _reload(self) -> str | None:
+        """Have a server go on with limits of another draw; in its next life it has the old ones."""
+        name = self._any()
+        if name is not None:
+            self._load(name, draw_config(self._rng, tiny=False, leases=False))
+            self._reloaded.add(name)
+        return name
+
+    def _load(self, name: str, config: Config) -> None:
+        """Have a server go on with the limits of a configuration."""
+        limits = {field: getattr(config, field) for field in RELOADED}
+        self.cluster.call(name, "reload", evolve(self.cluster.machine(name).config, **limits))
+
     def _transfer(self) -> str | None:
         to = self._rng.choice(self.cluster.names)
         name = self._any() if self._rng.random() < 0.2 else self._awake_leader()
@@ -427,8 +455,10 @@ class Chaos:
         timeout = config.election_timeout_limit
         for name in cluster.machines:  # As a driver that saw connections break and come would.
             cluster.call(name, "wake")
+            if name in self._reloaded:
+                self._load(name, config)
         limit = LIVENESS_TIMEOUTS * timeout + ROUND_TRIP * self._missing()
-        if not cluster.run_until(cluster.agreed, limit, every=0.2):
+        if not cluster.run_until(self._is_settled, limit, every=0.2):
             raise InvariantBroken("liveness", f"no agreement: {self._standing()}")
         proposed = cluster.propose(b"last")[0]
         for name in cluster.machines:
@@ -444,6 +474,13 @@ class Chaos:
         most = pairs * (20 + 4 * patience / config.heartbeat_interval)
         if cluster.messages - before > most:
             raise InvariantBroken("liveness", f"{cluster.messages - before} messages when idle")
+
+    def _is_settled(self) -> bool:
+        """Return whether all agree, and their leader takes proposals."""
+        cluster = self.cluster
+        return cluster.agreed() and all(
+            cluster.machine(name).status().transferee is None for name in cluster.machines
+        )
 
     def _missing(self) -> int:
         """Return how many messages somebody has to be sent, one by one, to catch up."""

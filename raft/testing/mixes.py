@@ -39,6 +39,7 @@ WEIGHTS: dict[str, float] = {
     "clock": 1,
     "disk": 2,
     "quiesce": 1,
+    "reload": 1,
 }
 
 #: What each theme makes more frequent.
