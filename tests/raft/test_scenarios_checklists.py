@@ -10,7 +10,9 @@ from raft import (
     Config,
     Configuration,
     DemoteVoter,
+    LogIds,
     PromoteLearner,
+    ProposalsLost,
     ReadReady,
     RemoveMember,
     Role,
@@ -97,6 +99,22 @@ def test_the_removal_of_who_is_no_member_changes_nothing() -> None:
 
     assert servers["b"].configuration == before
     servers["a"].propose(b"x", servers.now)
+
+
+def test_a_change_that_another_leader_replaces_never_comes_into_force() -> None:
+    """hashicorp/raft rolls it back on truncation; here it was not in force anywhere."""
+    servers = led(config=PLAIN)
+    servers.isolate("a")
+    lost = servers["a"].change([RemoveMember("c")], servers.now)
+    servers.elect("b")
+    servers.heal()
+    servers["b"].propose(b"x", servers.now)
+    servers.advance(1.0)
+
+    assert servers.event("a", ProposalsLost).ids == LogIds(lost.term, lost.index, lost.index)
+    assert {servers[name].configuration.voters for name in THREE} == {THREE}
+    servers.restart("a")
+    assert servers["a"].configuration.voters == THREE
 
 
 def changed_while_away(*changes: AddVoter | DemoteVoter | PromoteLearner) -> Servers:
