@@ -9,8 +9,9 @@ step of the protocol does work for each entry. Knows nothing of who sends or sto
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from operator import itemgetter
 from typing import TypeAlias, overload
 
 from attrs import frozen
@@ -25,6 +26,8 @@ TermRun: TypeAlias = tuple[int, int]
 Mark: TypeAlias = tuple[int, Configuration | None]
 #: What a configuration counts for in sizes, bytes.
 CONFIGURATION_SIZE = 256
+#: Returns the index of a run or a mark: the key to search for it.
+index_of: Callable[[tuple[int, object]], int] = itemgetter(0)
 
 
 @frozen(order=True)
@@ -265,11 +268,6 @@ def _size_of(payloads: tuple[bytes, ...], marks: tuple[Mark, ...]) -> int:
     """Return what entries count for in limits, bytes."""
     configurations = sum(configuration is not None for _, configuration in marks) if marks else 0
     return sum(map(len, payloads)) + CONFIGURATION_SIZE * configurations
-
-
-def index_of(pair: tuple[int, object]) -> int:
-    """Return the index of a run or a mark: the key to search for it."""
-    return pair[0]
 
 
 def slice_runs(runs: Sequence[TermRun], first: int, last: int) -> tuple[TermRun, ...]:

@@ -115,7 +115,8 @@ class Durability:
         a part before it is durable.
         """
         term = self._core.term
-        self._gate = deque(item for item in self._gate if item[1].term >= term)
+        if self._gate:
+            self._gate = deque(item for item in self._gate if item[1].term >= term)
         self.changed()
 
     def truncated(self, index: int) -> None:
@@ -153,17 +154,17 @@ class Durability:
         """Return everything that is not yet written."""
         core, log = self._core, self._core.log
         self._queued = self._dirty = False
-        self._seq += 1
+        seq = self._seq = self._seq + 1
         first, last = self._unsaved_from, log.last_index
         self._unsaved_from = last + 1
-        self._outstanding.append((self._seq, last, self._taken_size))
+        self._outstanding.append((seq, last, self._taken_size))
         entries = log.entries(first, last) if first <= last else NO_ENTRIES
         state = HardState(core.term, core.voted_for, core.commit, core.regressed)
         if self._snapshot is None:
-            return Persist(self._seq, state, entries)
+            return Persist(seq, state, entries)
         snapshot, truncate_from = self._snapshot, self._truncate_from
         self._snapshot, self._truncate_from = None, 0
-        return Persist(self._seq, state, entries, snapshot, truncate_from)
+        return Persist(seq, state, entries, snapshot, truncate_from)
 
     def send_when_durable(self, message: Message) -> None:
         """Queue a message as soon as everything that is new now is durable.

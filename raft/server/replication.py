@@ -317,13 +317,8 @@ class Replication:
             self.try_commit()
         if peer.state is not REPLICATE:
             self._leave_state(peer, index)
-        self._after_answer(peer)
-
-    def _after_answer(self, peer: Progress) -> None:
-        """Send a follower what it lacks, unless leadership ended by what it answered."""
-        core = self._core
         if peer.gone:
-            return
+            return  # What was committed by this ended our leadership.
         last = core.log.last_index
         if not peer.queued and (
             peer.next <= last or (peer.sent_commit < core.commit and peer.sent_commit < peer.match)

@@ -40,7 +40,7 @@ class Transfer:
 
     def leader_changed(self, leader: str | None) -> None:
         """Take note of who leads now."""
-        if leader is not None:
+        if leader is not None and self.to is not None:
             completed = leader == self.to
             self.end(TransferOutcome.COMPLETED if completed else TransferOutcome.STEPPED_DOWN)
 

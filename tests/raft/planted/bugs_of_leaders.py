@@ -284,7 +284,7 @@ BUGS = (
     Bug(
         "transfer-outlives-term",
         "A transfer is still in progress when its server leads the next time.",
-        (Edit(_TRANSFER + "leader_changed", "if leader is not None:", "if False:"),),
+        (Edit(_TRANSFER + "leader_changed", "if leader is not None and", "if False and"),),
         (
             "server.test_leading::test_leadership_is_handed_over",
             "server.test_leading::test_a_transfer_ends_with_any_other_leader",
