@@ -205,7 +205,7 @@ class ReplicatedStore:
         """Have a read answered, linearizably, by this server.
 
         Args:
-            command: What `kvstore.codec.codec.encode_command` made of one that changes nothing. Any
+            command: What `kvstore.encode_command` made of one that changes nothing. Any
                 bytes are answered.
             now: The present time.
 
