@@ -124,7 +124,7 @@ class Following:
         else:
             self._elections.heard(message.source)
         last = core.log.last_index
-        if message.match > last or message.commit > last:
+        if message.match > last:
             self._regress(message)
             return
         if message.commit > core.commit:
@@ -143,11 +143,10 @@ class Following:
         that we lost could undo what was committed.
         """
         core = self._core
-        expected = max(message.match, message.commit)
         if not core.regressed:
             core.regressed = True
             self._durability.changed()
-            core.emit(LogRegression(core.log.last_index, expected))
+            core.emit(LogRegression(core.log.last_index, message.match))
         self._durability.send_when_durable(
             AppendEntriesResponse(
                 message.source, core.id, core.term, True, core.commit, regressed=True

@@ -85,7 +85,7 @@ class SnapshotReceiving:
         if identity != self._identity:
             self._forget()
             self._identity = identity
-        if message.offset == self.offset and message.chunk:
+        if message.offset == self.offset:
             self._data += message.chunk
             self.offset += len(message.chunk)
         if self.offset == message.size:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
@@ -306,7 +307,7 @@ def machine(
 
 
 def remembered(machine: Raft) -> int:
-    """Return how many objects a machine holds, directly or not: what its memory grows with."""
+    """Return how much memory a machine holds, directly or not, in bytes."""
     found: dict[int, object] = {}
     todo: list[object] = [machine]
     while todo:
@@ -314,7 +315,7 @@ def remembered(machine: Raft) -> int:
         if id(item) not in found and not isinstance(item, (type, FunctionType, ModuleType)):
             found[id(item)] = item
             todo += gc.get_referents(item)
-    return len(found)
+    return sum(map(sys.getsizeof, found.values()))
 
 
 def persist_all(machine: Raft, now: float = 0.0) -> list[Output]:

@@ -7,10 +7,16 @@ import pytest
 from raft import (
     AddVoter,
     Config,
+    Configuration,
     DemoteVoter,
+    Entry,
+    EntryKind,
     LogRegression,
     Persist,
     ProposalsLost,
+    QuiescenceChanged,
+    Raft,
+    Refusal,
     Role,
 )
 from raft.entries import Entries, LogIds
@@ -18,6 +24,7 @@ from raft.messages import (
     AppendEntries,
     AppendEntriesResponse,
     Heartbeat,
+    HeartbeatResponse,
     RequestVote,
     RequestVoteResponse,
 )
@@ -126,6 +133,67 @@ def test_a_heartbeat_commits_what_it_says() -> None:
     assert server.commit_index == 2
 
 
+def test_each_heartbeat_of_the_leader_puts_off_the_campaign() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 1.0)
+    due = server.next_timeout() or 0.0
+
+    server.receive(Heartbeat("a", "b", 1), 1.5)
+
+    assert server.next_timeout() == due + 0.5
+
+
+def test_a_heartbeat_that_wants_no_answer_gets_none() -> None:
+    server = machine("a")
+
+    server.receive(Heartbeat("a", "b", 1, round=0), 0.0)
+    assert sent(persist_all(server)) == []
+    server.receive(Heartbeat("a", "b", 1, round=7), 0.0)
+
+    assert sent(persist_all(server)) == [HeartbeatResponse("b", "a", 1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "config", "sleeps"),
+    [
+        (Heartbeat("a", "b", 1, 3, 3, quiesce=True), Config(quiescence=True), 1),
+        (Heartbeat("a", "b", 1, 3, 3, quiesce=False), Config(quiescence=True), 0),
+        (Heartbeat("a", "b", 1, 3, 3, quiesce=True), Config(quiescence=False), 0),
+        (Heartbeat("a", "b", 1, 2, 3, quiesce=True), Config(quiescence=True), 0),
+    ],
+)
+def test_a_follower_sleeps_if_the_leader_does_and_nothing_is_missing(
+    heartbeat: Heartbeat, config: Config, sleeps: int
+) -> None:
+    server = machine("a", terms=[1, 1], config=config)
+
+    for _ in range(2):
+        server.receive(heartbeat, 0.0)
+
+    assert len(of(QuiescenceChanged, drain(server))) == sleeps
+    assert (server.next_timeout() is None) == bool(sleeps)
+
+
+def test_refused_entries_are_counted() -> None:
+    server = machine("a")
+
+    server.receive(AppendEntries("a", "b", 1, 5, 1), 0.0)
+
+    assert server.stats.appends_rejected == 1
+
+
+def test_a_probe_is_answered_however_far_the_disk_is_behind() -> None:
+    server = machine("a", config=Config(uncommitted_entries_max=1))
+    server.receive(AppendEntries("a", "b", 1, 1, 1, entries(1, first=2)), 0.0)
+    drain(server)
+
+    server.receive(AppendEntries("a", "b", 1, 7, 1), 0.0)
+    server.persisted(1, 0.0)
+
+    answers = of(AppendEntriesResponse, sent(drain(server)))
+    assert [(answer.rejected, answer.index) for answer in answers] == [(False, 2), (True, 7)]
+
+
 def test_a_former_leader_is_told_which_of_its_proposals_are_lost() -> None:
     servers = Servers(*THREE, config=PLAIN)
     servers.elect("a")
@@ -231,6 +299,63 @@ def test_a_log_that_is_shorter_than_its_commit_index_is_noticed_at_the_start() -
     assert servers.event("c", LogRegression) == LogRegression(1, 3)
     servers.restart("c")
     assert servers["c"].status().regressed
+
+
+def regressed() -> Raft:
+    """Return a server that has just learned from a, who leads term 2, what it lost."""
+    server = machine("c", term=2)
+    server.receive(Heartbeat("c", "a", 2, commit=1, match=4), 0.0)
+    return server
+
+
+def test_what_was_acknowledged_is_lost_even_if_it_is_not_committed() -> None:
+    outputs = drain(regressed())
+
+    assert of(LogRegression, outputs) == [LogRegression(1, 4)]
+
+
+def test_a_loss_is_told_only_once_it_is_on_disk() -> None:
+    server = regressed()
+
+    outputs = drain(server)
+    [persist] = of(Persist, outputs)
+    assert persist.hard_state.regressed
+    assert sent(outputs) == []
+    server.persisted(persist.seq, 0.0)
+
+    [answer] = of(AppendEntriesResponse, sent(drain(server)))
+    assert (answer.regressed, answer.rejected, answer.index) == (True, True, 1)
+
+
+def readmitted(configuration: Configuration) -> Raft:
+    """Return such a server to which a configuration was committed since."""
+    server = regressed()
+    new = Entry(2, 2, b"", EntryKind.CONFIGURATION, configuration)
+    server.receive(AppendEntries("c", "a", 2, 1, 1, Entries.of([new]), 2), 0.0)
+    persist_all(server)
+    assert server.configuration == configuration
+    return server
+
+
+def test_who_lost_a_vote_gives_none_again_in_its_term() -> None:
+    """It may have voted for whoever led then, or for another: the leader's is as good as any."""
+    server = readmitted(Configuration(voters=("a", "b"), learners=("c",)))
+    assert not server.status().regressed
+    server.forget_leader(0.0)
+
+    server.receive(RequestVote("c", "b", 2, 9, 9), 0.0)
+    [same_term] = of(RequestVoteResponse, sent(persist_all(server)))
+    server.receive(RequestVote("c", "b", 3, 9, 9), 0.0)
+    [next_term] = of(RequestVoteResponse, sent(persist_all(server)))
+
+    assert (same_term.granted, same_term.refusal) == (False, Refusal.VOTED)
+    assert next_term.granted
+
+
+def test_who_stays_a_voter_is_not_trusted_again() -> None:
+    server = readmitted(Configuration(voters=("a", "c")))
+
+    assert server.status().regressed
 
 
 def test_it_is_told_once_what_is_lost() -> None:

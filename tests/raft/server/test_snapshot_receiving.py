@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 from zlib import crc32
 
@@ -15,6 +16,7 @@ from raft import (
     ProposalsExpired,
     ProposalsLost,
     Raft,
+    Role,
     Snapshot,
     SnapshotInstalled,
 )
@@ -34,6 +36,7 @@ from tests.raft.vocabulary import (
     machine,
     of,
     persist_all,
+    remembered,
     sent,
     voters,
 )
@@ -86,6 +89,77 @@ def test_chunks_are_put_together_and_told_once_they_are_durable() -> None:
     assert sent(outputs) == [AppendEntriesResponse("b", "a", 3, False, 9)]
     assert (server.applied_index, server.last_index, server.first_index) == (9, 9, 10)
     assert server.configuration_index == 5
+
+
+def test_an_installed_snapshot_is_the_last_one() -> None:
+    server = machine("a")
+    server.receive(chunk(0, 99), 0.0)
+
+    assert server.snapshot == Snapshot(9, 3, voters("a", "b"), 5, STATE)
+    assert server.status().snapshot_index == 9
+
+
+def test_who_sends_chunks_is_the_leader_and_alive() -> None:
+    server = machine("a")
+    server.campaign(0.5)
+
+    server.receive(chunk(0, 2, term=1), 1.0)
+    server.receive(chunk(2, 2, term=1), 8.0)
+
+    assert (server.role, server.leader) == (Role.FOLLOWER, "b")
+    assert (server.next_timeout() or 0.0) >= 9.0
+
+
+def test_a_snapshot_of_just_what_is_committed_is_acknowledged() -> None:
+    server = machine("a", terms=[3] * 8, commit=9)
+
+    server.receive(chunk(0, 99), 0.0)
+
+    outputs = persist_all(server)
+    assert sent(outputs) == [AppendEntriesResponse("b", "a", 3, False, 9)]
+    assert of(SnapshotInstalled, outputs) == []
+
+
+def test_a_snapshot_overtakes_entries_on_their_way_to_disk() -> None:
+    server = machine("a", config=Config(uncommitted_entries_max=1))
+    server.receive(AppendEntries("a", "b", 3, 1, 1, entries(3, first=2)), 0.0)
+    drain(server)
+
+    server.receive(chunk(0, 99), 0.0)
+
+    assert server.last_index == 9
+
+
+def test_a_snapshot_of_no_term_is_not_taken() -> None:
+    server = Raft("a", Config(), rng=random.Random(1), now=0.0)
+
+    server.receive(chunk(0, 99, index_term=0), 0.0)
+
+    assert server.stats.rejected == {"unsound snapshot": 1}
+
+
+def test_a_part_outlives_entries_that_it_does_not_cover() -> None:
+    server = machine("a", term=3)
+    give(server, chunk(0, 10))
+    server.receive(AppendEntries("a", "b", 3, 1, 1, entries(3, first=2), 2), 0.0)
+    persist_all(server)
+    assert server.applied_index == 2
+
+    server.receive(chunk(10, 99), 0.0)
+
+    assert of(SnapshotInstalled, persist_all(server)) != []
+
+
+def test_a_part_that_entries_have_overtaken_is_not_kept() -> None:
+    server = machine("a", term=3)
+    large = chunk(0, 0, size=10**6, chunk=bytes(10**5))
+    give(server, large)
+    before = remembered(server)
+
+    server.receive(AppendEntries("a", "b", 3, 1, 1, entries(*[3] * 8, first=2), 9), 0.0)
+    persist_all(server)
+
+    assert remembered(server) < before - 90_000
 
 
 def test_an_empty_snapshot_is_one_chunk() -> None:
