@@ -141,7 +141,7 @@ def test_where_defaults_often_begin_changes_no_bytes(often: tuple[int, ...]) -> 
     written = [quick.write(value) for value in values]
 
     assert written == [plain.write(value) for value in values]
-    assert [quick.read(each) for each in written] == values
+    assert [quick.read(tuple(each)) for each in written] == values
     assert min(map(len, written)) == 1
 
 
