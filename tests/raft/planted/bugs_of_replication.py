@@ -389,7 +389,7 @@ BUGS = (
         (
             Edit(
                 _FOLLOWING + "on_heartbeat",
-                "if message.match > last or message.commit > last:",
+                "if message.match > last:",
                 "if False:",
             ),
         ),
