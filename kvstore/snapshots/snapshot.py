@@ -1,7 +1,7 @@
 """Snapshots: the whole state of a store as a stream of bytes, and back.
 
-Owns which rows go into which frames and how they are written; what the rows are is export.py's,
-how frames show damage is frames.py's. The stream is:
+Owns which rows go into which frames; what the rows are is export.py's, how they are written
+row_forms.py's, how frames show damage frames.py's. The stream is:
 
     header frame   pairs of a name and a value, sorted by name
     rows frames    the rows of a section back to back, sections in the order of `SECTIONS`
@@ -45,10 +45,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
-from kvstore.codec.value_forms import POLICY_FORM, ROLE_FORM, TOKEN_FORM
-from kvstore.codec.wire import Form, pack, pack_list, unpack_list
+from kvstore.codec.wire import pack_list, unpack_list
 from kvstore.errors import DecodeError, ImportRefused
 from kvstore.snapshots.frames import FOOTER, OPTIONAL, FrameReader, FrameWriter
+from kvstore.snapshots.row_forms import decode_rows, encode_rows
 from kvstore.state.digest import LEFT_OUT, header_hash, rows_hash, total
 
 Restored = TypeVar("Restored")
@@ -226,7 +226,7 @@ def _frames(
         section = name
         counts[name] = counts.get(name, 0) + len(batch)
         digest.add(name, batch)
-        for row in _encode_rows(name, batch):
+        for row in encode_rows(name, batch):
             rows.append(row)
             size += len(row)
             if size >= PIECE_SIZE:
@@ -375,7 +375,7 @@ class SnapshotReader(Generic[Restored]):
         if tag < self._tag:
             raise DecodeError("malformed", f"{section} come too late")
         self._tag = tag
-        rows = _decode_rows(section, payload)
+        rows = decode_rows(section, payload)
         self._counts[section] = self._counts.get(section, 0) + len(rows)
         self._sink.add(section, rows)
 
@@ -408,50 +408,3 @@ def _read_pairs(payload: bytes) -> list[tuple[str, Any]]:
     if not all(type(pair) is tuple and len(pair) == 2 and type(pair[0]) is str for pair in pairs):
         raise DecodeError("malformed", "neither header nor footer hold anything but pairs")
     return pairs
-
-
-# --- rows
-
-# Sections whose rows are values.
-_VALUES: Final[Mapping[str, Form[Any]]] = {
-    "policies": POLICY_FORM,
-    "roles": ROLE_FORM,
-    "tokens": TOKEN_FORM,
-}
-# Lists within the rows of sessions: where the bindings are, and the pairs behind them.
-_BINDINGS: Final = 4
-_META: Final = 6
-
-
-def _encode_rows(section: str, rows: Iterable[Any]) -> Iterator[bytes]:
-    if section in _VALUES:
-        rows = map(_VALUES[section].write, rows)
-    elif section == "sessions":
-        rows = map(_session_out, rows)
-    return map(pack, rows)
-
-
-def _decode_rows(section: str, payload: bytes) -> list[Any]:
-    rows = unpack_list(payload)
-    if section in _VALUES:
-        return [_VALUES[section].read_any(row) for row in rows]
-    if section == "sessions":
-        return [_session_in(row) for row in rows]
-    return rows
-
-
-def _session_out(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    fields = list(row)
-    fields[_BINDINGS], fields[_META] = pack_list(row[_BINDINGS]), pack_list(row[_META])
-    return tuple(fields)
-
-
-def _session_in(row: Any) -> tuple[Any, ...]:
-    if type(row) is not tuple or len(row) <= _META:
-        raise DecodeError("malformed", "a session is an array")
-    fields = list(row)
-    for at in (_BINDINGS, _META):
-        if type(row[at]) is not bytes:
-            raise DecodeError("bad-field", "a session's bindings and meta are lists")
-        fields[at] = tuple(unpack_list(row[at]))
-    return tuple(fields)

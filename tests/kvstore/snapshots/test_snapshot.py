@@ -341,6 +341,15 @@ def test_a_view_that_cannot_tell_is_closed_before_anything_is_written() -> None:
     assert view.closed
 
 
+def test_what_is_no_view_or_no_index_is_a_mistake() -> None:
+    wrong: Any = object()
+
+    with pytest.raises(TypeError, match="object is no view"):
+        SnapshotWriter(wrong)
+    with pytest.raises(TypeError, match="since must be an index"):
+        SnapshotWriter(View(ROWS), since=wrong)
+
+
 def test_a_view_is_closed_if_it_fails() -> None:
     view = View({"entries": [object()]})
 
