@@ -5,22 +5,37 @@ Costs are counted, in rows and in bytes, never timed.
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 import zlib
 from collections.abc import Iterable
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvstore.acl.access import AclMode
 from kvstore.acl.authorizer import Authorizer
 from kvstore.acl.rules import Level, Policy, Rule, Token
-from kvstore.codec.codec import VERSION, decode_command, encode_command, read_command
+from kvstore.codec.codec import (
+    VERSION,
+    decode_command,
+    decode_result,
+    encode_command,
+    encode_result,
+    read_command,
+)
 from kvstore.codec.wire import pack, pack_list
 from kvstore.commands import (
     Compact,
     Count,
     Create,
+    Delete,
+    DeleteRange,
+    DropQuota,
+    DropToken,
     Get,
     Keys,
     Lock,
@@ -29,13 +44,17 @@ from kvstore.commands import (
     Range,
     SessionClose,
     SessionOpen,
+    SessionRenew,
+    SetQuota,
+    SetToken,
     Tick,
     Txn,
+    Unlock,
 )
 from kvstore.config import TIME_MAX, Config
 from kvstore.dialects.etcd import Etcd
 from kvstore.dialects.etcd_messages import RangeRequest
-from kvstore.errors import DecodeError
+from kvstore.errors import DecodeError, ImportRefused
 from kvstore.refusals import Denied, Unsupported
 from kvstore.snapshots.frames import COMPRESSED, CONTINUED, FRAME_SIZE_MAX
 from kvstore.snapshots.snapshot import SnapshotReader
@@ -43,7 +62,11 @@ from kvstore.store import Store
 from kvstore.watches.values import WaitDone, WatchBatch, WatchSpec
 from kvstore.watches.watches import Watches
 from tests.kvstore.driving import done, made
+from tests.kvstore.messages import any_command
+from tests.kvstore.snapshots.test_export import busy_store
 from tests.kvstore.snapshots.test_frames import forged
+from tests.kvstore.snapshots.test_importing import imported, told
+from tests.kvstore.test_contract import restored, snapshot
 
 #: A number that Python refuses to write out.
 HUGE = 10**5000
@@ -77,6 +100,102 @@ def test_the_last_time_there_is_ends_what_is_due_and_nothing_breaks() -> None:
     assert (ended.ok, store.get("a"), store.clock) == (True, None, TIME_MAX)
     assert getattr(again, "expires", None) == 2**63 - 1
     store.check_invariants()
+
+
+# --- bytes
+
+
+@given(st.lists(any_command(), max_size=15), st.data())
+def test_whatever_a_log_can_hold_is_answered(log: list[Any], data: st.DataObject) -> None:
+    store = busy_store()
+    for command in log:
+        now = data.draw(st.none() | st.integers(0, TIME_MAX))
+        entry = encode_command(command, now=now, actor=data.draw(st.none() | st.text()))
+
+        read, time, actor = read_command(entry)
+        applied = store.apply(read, now=time, actor=actor)
+
+        assert decode_result(encode_result(applied.result)) == applied.result
+        assert str(applied.result)
+    store.check_invariants()
+    assert restored(snapshot(store)).digest() == store.digest()
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        b"\xc0" * 20_000,
+        b"\x91\x09" * 20_000,
+        b"\x92\x09\xa0" * 20_000,
+        (b"\x91" * 900 + b"\x09") * 50,
+        (b"\xdc\x00\x40" + b"\x91\x00" * 64) * 200,
+        pack((1, "a", b"")) * 10_000,
+        pack((13, b"", b"", b"")) * 10_000,
+    ],
+    ids=lambda elements: elements[:4].hex(),
+)
+def test_a_message_costs_memory_in_proportion_to_its_bytes(elements: bytes) -> None:
+    message = pack((VERSION, 13, None, None, b"", elements))
+
+    tracemalloc.start()
+    read_command(message)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 64 * len(message)
+
+
+# What a value in a row is replaced by. Counters at their very end are left out: a store that
+# goes on from there tells numbers that none reads.
+ODD = [None, True, 1.5, 0, 1, -1, 9, 1000, 2**31, 2**64 - 1, 2**64, "", "a", "web/", "web/a", "s1",
+       "\0", "\ud800", "x" * 5000, b"", b"x", ()]  # fmt: skip
+
+
+def changed(value: Any, rng: Random) -> Any:
+    """Return a row, or a value in it, that is different in one place."""
+    if type(value) is tuple and value:
+        place = rng.randrange(len(value))
+        return (*value[:place], changed(value[place], rng), *value[place + 1 :])
+    near = [value - 1, value + 1] if type(value) is int else []
+    return rng.choice([*ODD, *near])
+
+
+def test_a_snapshot_that_lies_is_refused_or_tells_a_store_that_works(seed: int) -> None:
+    rng = Random(seed)
+    for _ in range(60):
+        header, rows = told(busy_store())
+        section = rng.choice(sorted(rows.keys() - {"policies", "roles", "tokens"}))
+        if rng.random() < 0.1:
+            name = rng.choice(sorted(header))
+            header[name] = changed(header[name], rng)
+        else:
+            place = rng.randrange(len(rows[section]))
+            rows[section][place] = changed(rows[section][place], rng)
+        try:
+            store = imported(header, rows)
+        except ImportRefused:
+            continue
+        for command in GOING_ON:
+            store.apply(command, now=store.clock + 1000)
+            store.check_invariants()
+            store.range("", revision=store.floor)
+
+            assert restored(snapshot(store)).digest() == store.digest()
+
+
+GOING_ON: list[Any] = [
+    Put("web/a", b"new"),
+    Put("web/b", ttl=9),
+    Put("gone"),
+    Lock("locks/a", "s1", b"x"),
+    Unlock("locks/b", "s2"),
+    Create("jobs/", sequence="counter"),
+    Txn((), (Put("back"), Delete("owned"))),
+    Tick(),
+    SessionClose("s1"),
+    Compact(25),
+    DeleteRange(""),
+]
 
 
 # --- numbers
@@ -140,6 +259,61 @@ def test_waits_that_ended_early_leave_no_timers_behind() -> None:
 
     assert (len(hub), hub.next_timeout()) == (1, 10.0)
     assert grown < 50_000
+
+
+def test_what_is_over_leaves_nothing_behind(seed: int) -> None:
+    rng = Random(seed)
+    store = Store(Config(history_changes=100))
+    hub = Watches(store)
+    names = [f"{directory}/{name}" for directory in "abc" for name in range(20)]
+    sessions = [f"s{number}" for number in range(10)]
+    watches: list[int] = []
+    now = 0
+
+    def write(commands: int) -> None:
+        nonlocal now
+        for _ in range(commands):
+            now += 10
+            key, session = rng.choice(names), rng.choice(sessions)
+            choices: list[Any] = [
+                Put(key, bytes(rng.randrange(50))),
+                Put(key, ttl=50),
+                Delete(key),
+                SessionOpen(session, 1000, "delete", 500, ("node:" + session,)),
+                SessionRenew(tuple(sessions)),
+                SessionClose(session),
+                Lock(key, session),
+                Create(f"{now}/x", sequence="counter"),
+                DeleteRange(f"{now - 100}/"),
+                DeleteRange(start="0", end=f"{now - 200}"),
+                SetQuota(key, 10),
+                DropQuota(key),
+                SetToken(Token(session, rules=(Rule("key", key),))),
+                Tick(),
+            ]
+            hub.publish(store.apply(rng.choice(choices), now=now))
+            if rng.random() < 0.1:
+                watches.append(hub.watch(WatchSpec(prefix=key, progress_interval=1.0), now / 1000))
+                watches.append(hub.watch(WatchSpec(start=key, end=key + "x"), now / 1000))
+                watches.append(hub.wait(Get(key), store.applied_index, 0.0, timeout=300.0))
+            while len(watches) > 50:
+                hub.cancel(watches.pop(rng.randrange(50)))
+
+    tracemalloc.start()
+    write(6000)
+    for watch in watches:
+        hub.cancel(watch)
+    for session in sessions:
+        made(SessionClose(session), DropToken(session), store=store)
+    made(*map(DropQuota, names), DeleteRange(""), store=store)
+    # What is forgotten is freed piece by piece, with the commands that follow.
+    made(Compact(store.applied_index), *[Noop()] * 10, store=store)
+    gc.collect()
+    left, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert (store.stats.keys, store.stats.history, len(hub)) == (0, 0, 0)
+    assert left < 120_000
 
 
 def test_a_compressed_snapshot_costs_memory_in_proportion_to_its_bytes() -> None:
