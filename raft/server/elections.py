@@ -74,9 +74,6 @@ class Elections:
         self._begin_leading = begin_leading
         self._end_leading = end_leading
         self._votes: dict[str, Refusal] = {}
-        # We campaign when the timeout has passed since this, or since a leader was heard.
-        self._timeout = 0.0
-        self._waiting_since = core.now
         config = core.config
         # A former life may have told a leader that it hears it; leases build on our patience.
         patience = config.election_timeout if config.lease_reads and restarted else 0.0
@@ -142,7 +139,10 @@ class Elections:
     # --- timers
 
     def _draw_timeout(self) -> None:
-        """Wait anew, for a time that others hardly draw too (paper 5.2)."""
+        """Wait anew, for a time that others hardly draw too (paper 5.2).
+
+        We campaign when the time has passed since now, or since a leader was heard.
+        """
         core = self._core
         low, high = core.config.election_timeout, core.config.election_timeout_limit
         self._timeout = low + (high - low) * core.rng.random()

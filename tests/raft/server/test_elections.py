@@ -53,6 +53,52 @@ def answer(messages: list[Message]) -> tuple[int, bool, Refusal]:
     return found
 
 
+# --- roles
+
+
+def test_a_new_term_begins_with_a_new_time_to_wait() -> None:
+    """Also if the candidate that told of it gets no vote, as in etcd-io/raft becomeFollower."""
+    server = machine("a", terms=[1, 1], config=PLAIN)
+    before = server.next_timeout()
+
+    server.receive(RequestVote("a", "b", 2, 1, 1), 0.5)
+
+    assert answer(sent(persist_all(server, 0.5))) == (2, False, Refusal.LOG)
+    after = server.next_timeout()
+    assert after != before
+    assert 1.5 <= (after or 0.0) <= 2.5
+
+
+@pytest.mark.parametrize("config", [PLAIN, Config(check_quorum=False)])
+def test_who_campaigns_follows_nobody(config: Config) -> None:
+    server = machine("a", config=config)
+    server.receive(Heartbeat("a", "b", 1), 0.0)
+    drain(server)
+
+    server.campaign(0.1)
+
+    assert server.leader is None
+    assert [changed.leader for changed in of(LeaderChanged, drain(server))] == [None]
+
+
+def test_a_role_that_stays_is_no_news() -> None:
+    server = machine("a")
+
+    for term in (2, 3):
+        server.receive(Heartbeat("a", "b", term), 0.0)
+
+    assert of(RoleChanged, drain(server)) == []
+
+
+def test_terms_led_are_counted() -> None:
+    servers = Servers(*THREE)
+    servers.elect("a")
+    servers.elect("b")
+    servers.elect("a")
+
+    assert [servers[name].stats.elections_won for name in THREE] == [2, 1, 0]
+
+
 # --- pre-vote
 
 
