@@ -85,7 +85,9 @@ def test_whatever_clients_do_each_command_is_executed_at_most_once(
         assert len(sessions) == len(model.alive) <= 3
         assert all(session in sessions for session in model.alive)
         assert sessions.retained_bytes <= 60
-        assert Sessions.restore(sessions.export()).export() == sessions.export()
+        restored = Sessions.restore(sessions.export())
+        assert restored.export() == sessions.export()
+        assert restored.retained_bytes == sessions.retained_bytes
 
 
 def flood(rng: Random, count: int) -> Iterator[Request]:
