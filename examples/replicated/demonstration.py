@@ -69,13 +69,18 @@ class Process:
             DemonstrationFailed: It does not.
         """
         pipe = asyncio.subprocess.PIPE
+        # With its errors in order among the rest: why it does not start is told there.
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, *options, stdin=pipe, stdout=pipe
+            *self._command, *options, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
         )
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line.startswith(b"listening"):
-            raise DemonstrationFailed(f"{self._name} does not start: {line.decode()}")
+            self._process.stdin.close()  # one that said something else first ends, too
+            said = (line + await self._process.stdout.read()).decode().strip()
+            code = await self._process.wait()
+            raise DemonstrationFailed(f"{self._name} does not start, exit code {code}: {said}")
         self._reader = asyncio.create_task(self._read(self._process.stdout))
 
     async def kill(self) -> None:

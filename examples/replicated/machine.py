@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from math import isfinite
 from random import Random
 from typing import Final, TypeAlias
 
@@ -109,6 +110,8 @@ class ReplicatedStore:
         self._tick_at: float | None = None
         # Not before this; a tick that was proposed takes a while.
         self._tick_from = now
+        # The newest time given; an older one counts as this.
+        self._now = now
 
     # --- the contract
 
@@ -132,6 +135,7 @@ class ReplicatedStore:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`; earlier calls change nothing."""
+        now = self._clock(now)
         due = self.next_timeout()
         self.raft.handle_timeout(now)
         if due is None or now < due:
@@ -145,16 +149,19 @@ class ReplicatedStore:
 
     def receive(self, message: Message, now: float) -> None:
         """Take a message of a peer."""
+        now = self._clock(now)
         self.raft.receive(message, now)
         self._look_after(now)
 
     def persisted(self, seq: int, now: float) -> None:
         """Note that everything up to `Persist(seq)` is durable."""
+        now = self._clock(now)
         self.raft.persisted(seq, now)
         self._look_after(now)
 
     def unreachable(self, peer: str, now: float) -> None:
         """Note that a server can't be reached."""
+        now = self._clock(now)
         self.raft.unreachable(peer, now)
         self._look_after(now)
 
@@ -162,16 +169,19 @@ class ReplicatedStore:
 
     def bootstrap(self, configuration: Configuration, now: float) -> None:
         """Found a cluster."""
+        now = self._clock(now)
         self.raft.bootstrap(configuration, now)
         self._look_after(now)
 
     def campaign(self, now: float) -> None:
         """Try to be elected without waiting."""
+        now = self._clock(now)
         self.raft.campaign(now)
         self._look_after(now)
 
     def transfer(self, to: str, now: float) -> None:
         """Have another server lead."""
+        now = self._clock(now)
         self.raft.transfer(to, now)
         self._look_after(now)
 
@@ -187,6 +197,7 @@ class ReplicatedStore:
         Returns:
             A number that `Answered` repeats, unless the server crashes before.
         """
+        now = self._clock(now)
         payload = request_entry(request, _milliseconds(now))
         number = self._number()
         try:
@@ -214,6 +225,7 @@ class ReplicatedStore:
         """
         if type(command) is not bytes:
             raise TypeError("a command must be bytes")
+        now = self._clock(now)
         number = self._number()
         try:
             read = self.raft.read(now)
@@ -267,6 +279,17 @@ class ReplicatedStore:
 
     def _answer(self, number: int, answer: Answer) -> None:
         self._outputs.append(Answered(number, answer))
+
+    def _clock(self, now: float) -> float:
+        """Return the newest time given, which entries bear: time never goes back.
+
+        Raises:
+            ValueError: It is no time.
+        """
+        if not isfinite(now):
+            raise ValueError(f"not a time: {now}")
+        self._now = max(self._now, now)
+        return self._now
 
     def _number(self) -> int:
         self._count += 1

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from examples.replicated.client import Client, OutcomeUnknown, RequestRefused
-from examples.replicated.demonstration import judge
+from examples.replicated.demonstration import DemonstrationFailed, Process, judge
 from examples.replicated.server import Address
 from examples.replicated.wire import (
     FRAME_BYTES_MAX,
@@ -69,6 +69,17 @@ def test_the_demonstration_kills_servers_and_loses_nothing() -> None:
     assert len(re.findall(r"n\d remembers term \d+, \d+ entries", story)) == 4
     assert "all three are in one state" in story
     assert "a single store could have answered so: LEGAL" in story
+
+
+def test_a_server_that_does_not_start_says_why() -> None:
+    script = "print('first this', flush=True); raise OSError('no room')"
+    process = Process("n2", [sys.executable, "-c", script], lambda _: None)
+
+    with pytest.raises(DemonstrationFailed) as failed:
+        asyncio.run(process.start())
+
+    said = str(failed.value).splitlines()
+    assert (said[0], said[-1]) == ("n2 does not start, exit code 1: first this", "OSError: no room")
 
 
 def test_a_history_that_cannot_be_is_judged_illegal() -> None:
