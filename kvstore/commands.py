@@ -447,7 +447,9 @@ class Rebase:
     """Let the logical clock go on from where it is, by the clock of a new proposer.
 
     The first command of a new leader: without it a leader whose clock is ahead would end
-    sessions early, and one whose clock is behind would stop time. Needs `now`.
+    sessions early, and one whose clock is behind would stop time. Needs `now`. It needs no right,
+    as no leader could do without: whoever proposes it at will can hold logical time back, so that
+    a program takes it from no client.
 
     Answers `RebaseOk`, or refuses with `Malformed`.
     """

@@ -30,6 +30,11 @@ TIME_MAX: Final = 2**62
 class Config:
     """Limits and switches of one store.
 
+    What is not limited here is for rights and for the program to limit: how many keys, sessions,
+    policies and tokens there are (`SetQuota` limits keys and bytes), in how many directories names
+    were numbered, the bytes of the history (its changes are limited), and how much of the store
+    one command may select.
+
     Attributes:
         key_size_max: Bytes of UTF-8 of a key that is created; 1 to 65,536. Keys that are there
             already may be longer, and are read, changed and deleted as any other. ZooKeeper and

@@ -52,7 +52,8 @@ def check_text(name: str, value: str, size_max: int, *, empty: bool = True) -> N
         TypeError: It is no text.
         ValueError: It breaks a limit; a lone surrogate is a `UnicodeEncodeError`.
     """
-    if not isinstance(value, str):
+    # A text of a class of its own cannot be written to a snapshot.
+    if type(value) is not str:
         raise TypeError(f"{name} is {type(value).__name__}, it must be str")
     if not (value or empty):
         raise ValueError(f"{name} is empty")
@@ -129,6 +130,7 @@ class Rule:
     intentions: Level | None = field(default=None, converter=converters.optional(as_level))
 
     def __attrs_post_init__(self) -> None:
+        check_text("resource", self.resource, NAME_SIZE_MAX)
         check_text("label", self.label, LABEL_SIZE_MAX)
         if type(self.prefix) is not bool:
             raise TypeError(f"prefix is {type(self.prefix).__name__}, it must be bool")

@@ -42,6 +42,7 @@ from kvstore.commands import (
     Noop,
     Put,
     Range,
+    Rebase,
     SessionClose,
     SessionOpen,
     SessionRenew,
@@ -56,6 +57,7 @@ from kvstore.dialects.etcd import Etcd
 from kvstore.dialects.etcd_messages import RangeRequest
 from kvstore.errors import DecodeError, ImportRefused
 from kvstore.refusals import Denied, Unsupported
+from kvstore.results import TickOk
 from kvstore.snapshots.frames import COMPRESSED, CONTINUED, FRAME_SIZE_MAX
 from kvstore.snapshots.snapshot import SnapshotReader
 from kvstore.store import Store
@@ -100,6 +102,27 @@ def test_the_last_time_there_is_ends_what_is_due_and_nothing_breaks() -> None:
     assert (ended.ok, store.get("a"), store.clock) == (True, None, TIME_MAX)
     assert getattr(again, "expires", None) == 2**63 - 1
     store.check_invariants()
+
+
+def test_a_proposer_whose_clock_is_wrong_is_made_good_by_a_rebase() -> None:
+    store = made(SessionOpen("s", 10_000), Put("a", ttl=10_000), now=5_000)
+
+    # The next one's clock is years ahead, the one after it years behind.
+    for now in (10**12, 10**12 + 4_000, 7, 3_007):
+        store.apply(Rebase() if now in {10**12, 7} else Noop(), now=now)
+    alive = store.session("s") is not None, store.get("a") is not None
+    due = store.next_deadline
+
+    assert (alive, store.clock, due) == ((True, True), 12_000, 15_000)
+    assert done(store, Tick(), TickOk, now=6_007).sessions == ("s",)
+
+
+@pytest.mark.parametrize("now", [None, 0, 4_999, 5_000])
+def test_time_that_stands_or_goes_back_ends_nothing(now: int | None) -> None:
+    store = made(SessionOpen("s", 1_000), now=5_000)
+
+    assert done(store, Tick(), TickOk, now=now).sessions == ()
+    assert (store.clock, store.session_deadline("s")) == (5_000, 6_000)
 
 
 # --- bytes
@@ -445,6 +468,28 @@ def test_who_may_read_nothing_fills_no_memory_by_asking() -> None:
     tracemalloc.stop()
 
     assert grown < 100_000
+
+
+class Text(str):
+    """A text as programs have them, of an enumeration for one."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Token(Text("a")),
+        lambda: Token("a", Text("secret")),
+        lambda: Token("a", policies=(Text("p"),)),
+        lambda: Policy("p", description=Text("d")),
+        lambda: Rule(Text("key"), "a"),
+        lambda: Rule("key", Text("a")),
+    ],
+)
+def test_what_cannot_be_written_to_a_snapshot_does_not_get_into_a_store(build: Any) -> None:
+    with pytest.raises(TypeError, match="it must be str"):
+        build()
 
 
 # --- façades
