@@ -105,7 +105,8 @@ class WalWriter:
 
         Args:
             persist: What the machine asked to be written; in the order in which it did.
-            marker: That of its snapshot, if it has one and the checksum is known already.
+            marker: That of its snapshot, if it has one and the checksum is known already. Without
+                it the checksum is computed here, over all of the data.
 
         Raises:
             ValueError: No segment was begun, or it was not reported to be durable (rule 1), or

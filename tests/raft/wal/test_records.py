@@ -146,6 +146,15 @@ def test_what_is_no_body_is_a_value_error(elements: object) -> None:
         decode_body(msgpack.packb(elements))
 
 
+def test_a_checksum_that_was_made_on_the_way_is_not_made_again() -> None:
+    checksum = 0
+    for piece in (b"st", b"", b"ate"):
+        checksum = crc32(piece, checksum)
+
+    assert SnapshotMarker.of(SNAPSHOT, checksum) == SnapshotMarker.of(SNAPSHOT)
+    assert SnapshotMarker.of(SNAPSHOT, 7).checksum == 7
+
+
 def test_a_marker_knows_its_data() -> None:
     marker = SnapshotMarker.of(SNAPSHOT)
 
