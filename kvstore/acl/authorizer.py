@@ -146,10 +146,9 @@ class _Table:
         # No label that is asked about holds a NUL, so that this is the first text above it.
         readable += [(label, label + "\0") for label in self._granting(self._exact)]
         for low, high in sorted(readable, key=_start):
+            # Of two labels one holds the other, and comes before it, or they are apart.
             if not found or (found[-1][1] is not None and found[-1][1] <= low):
                 found.append((low, high))
-            elif found[-1][1] is not None and (high is None or high > found[-1][1]):
-                found[-1] = (found[-1][0], high)
         return found
 
     def _granting(self, grants: dict[str, _Grant]) -> list[str]:

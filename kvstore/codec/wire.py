@@ -198,7 +198,7 @@ class Form(Generic[Value]):
         fields = self._get(value)
         size = self._core
         if fields[size:] != self._tail:
-            for size, tail in self._tails:
+            for size, tail in self._tails:  # pragma: no branch (the last tail is empty)
                 if fields[size:] == tail:
                     break
             defaults = self._defaults

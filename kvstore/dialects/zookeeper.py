@@ -58,7 +58,6 @@ from kvstore.dialects.zookeeper_values import (
     CreateResult,
     DeleteRequest,
     ErrorResult,
-    GetChildrenRequest,
     GetChildrenResult,
     GetDataRequest,
     GetDataResult,
@@ -417,11 +416,9 @@ class Session:
         node = self._read(request.path)
         if node is None:
             return ErrorResult(Code.NO_NODE)
-        match request:
-            case GetDataRequest():
-                return GetDataResult(node.data, node.stat)
-            case GetChildrenRequest():
-                return GetChildrenResult(children(self._zookeeper.store, request.path))
+        if isinstance(request, GetDataRequest):
+            return GetDataResult(node.data, node.stat)
+        return GetChildrenResult(children(self._zookeeper.store, request.path))
 
     def _check_path(self, path: str) -> None:
         self.check()

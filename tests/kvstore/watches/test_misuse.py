@@ -41,6 +41,7 @@ NAN = float("nan")
         (lambda hub: hub.wait(Get("a"), 0, "9"), TypeError),
         (lambda hub: hub.wait(Get("a"), 0, 9.0, timeout="1"), TypeError),
         (lambda hub: hub.wait(Get("a"), 0, 9.0, timeout=NAN), ValueError),
+        (lambda hub: hub.wait(Get("a"), 0, 9.0, timeout=-1.0), ValueError),
         (lambda hub: hub.wait(Get("a"), 0, 9.0, actor=5), TypeError),
         (lambda hub: hub.wait(Get("a"), 0, 9.0, id="x"), TypeError),
         (lambda hub: hub.wait(Get("a"), 0, 9.0, id=1), WatchExists),
