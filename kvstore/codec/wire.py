@@ -184,7 +184,7 @@ class Form(Generic[Value]):
         # or two, rather than one for each field.
         self._core, *others = often or (self._required,)
         self._tail = self._defaults[self._core :]
-        self._tails = [(place, self._defaults[place:]) for place in (*others, len(fields))]
+        self._tails = [(place, self._defaults[place:]) for place in others]
         self._readable: dict[tuple[type, ...], _Reading] = {}
         self._writable: dict[tuple[type, ...], tuple[tuple[int, Writer], ...]] = {}
 
@@ -201,6 +201,8 @@ class Form(Generic[Value]):
             for size, tail in self._tails:  # pragma: no branch (the last tail is empty)
                 if fields[size:] == tail:
                     break
+            else:
+                size = len(fields)
             defaults = self._defaults
             while fields[size - 1] == defaults[size - 1]:
                 size -= 1

@@ -7,19 +7,21 @@ together is importing.py's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
 
 from kvstore.acl.access import AclMode
 from kvstore.applying.fields import NAME_SIZE_MAX, text_fault
 from kvstore.change import NO_LINK, Cause
 from kvstore.config import FEATURE_LEVEL, INTEGER_MAX, KEY_SIZE_LIMIT, UNSIGNED_MAX, Config
-from kvstore.entry import KEY, MOD_REVISION, NO_BONDS, Record
+from kvstore.entry import DIRECTORY, KEY, MOD_REVISION, NO_BONDS, Record
 from kvstore.errors import ImportRefused
 from kvstore.snapshots.export import HEADER, Scalar, config_scalars
 from kvstore.state.quotas import Limits
 from kvstore.state.sessions import Session
 
 _CAUSES: Final = frozenset(map(int, Cause))
+_NO_RECORDS: Final[Mapping[str, Record]] = MappingProxyType({})
 
 #: A change: its revision and key; the record now, if any; the record before, or its sequence, if
 #: any; its cause and its link.
@@ -103,8 +105,22 @@ def read_bonds(bonds: Any) -> None:
         raise ImportRefused("the lock of an entry contradicts itself")
 
 
-def read_change(row: Any, number: Callable[[str], int], revision_max: int, end: int) -> ChangeRow:
-    """Return what the row of a change tells; arguments as for `read_record`."""
+def read_change(
+    row: Any,
+    number: Callable[[str], int],
+    revision_max: int,
+    end: int,
+    records: Mapping[str, Record] = _NO_RECORDS,
+) -> ChangeRow:
+    """Return what the row of a change tells.
+
+    Args:
+        row: The row.
+        number: Gives the number of a key's directory.
+        revision_max: The newest revision there is.
+        end: The sequence of the first change that is not there.
+        records: Those of rows that were looked at: what a change made mostly is one of them.
+    """
     if type(row) is not tuple or len(row) != 6:
         raise ImportRefused("a change is no tuple of six")
     revision, key, new, old, cause, link = row
@@ -112,7 +128,13 @@ def read_change(row: Any, number: Callable[[str], int], revision_max: int, end: 
     if type(cause) is not int or cause not in _CAUSES:
         raise ImportRefused(f"no cause is {cause!r}")
     read_number(link, NO_LINK, end - 1)
-    after = None if new is None else read_record(new, number, revision_max, end)
+    if type(key) is not str or (new is None and old is None):
+        raise ImportRefused("a change changes nothing")
+    after = None
+    if new is not None:
+        after = records.get(key)
+        if after is None or new != after[:DIRECTORY]:
+            after = read_record(new, number, revision_max, end)
     before: Record | int | None
     if type(old) is tuple:
         before = read_record(old, number, revision_max, end)
@@ -120,8 +142,6 @@ def read_change(row: Any, number: Callable[[str], int], revision_max: int, end: 
             raise ImportRefused("a change replaces what it cannot")
     else:
         before = None if old is None else read_number(old, 0, end - 1)
-    if type(key) is not str or (after is None and before is None):
-        raise ImportRefused("a change changes nothing")
     if after is not None and (after[KEY] != key or after[MOD_REVISION] != revision):
         raise ImportRefused("a change makes what it cannot")
     return revision, key, after, before, cause, link

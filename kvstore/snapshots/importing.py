@@ -252,7 +252,7 @@ class Importer(_Import):
         tree, history = self._state.tree, self._state.tree.history
         number = tree.directories.number
         for row in rows:
-            told = read_change(row, number, self._revision_max, self._end)
+            told = read_change(row, number, self._revision_max, self._end, tree.records)
             sequence = history.sequence
             change = self._link(told, sequence)
             history.changes.append(change)
