@@ -17,13 +17,14 @@ from raft.testing import Cluster
 pytestmark = pytest.mark.simulation
 
 NAMES = ("n1", "n2", "n3")
-SLICE = 300.0
+SLICE = 200.0
 
 
 class Life:
-    """Three servers under a light load, with a crash, a handing over or losses now and then."""
+    """Three servers under a light load; unless calm, with crashes, transfers and losses."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, calm: bool) -> None:
+        self._calm = calm
         self._rng = Random(seed)
         self.cluster = Cluster(seed=seed, config=Config(trailing_entries=20))
         self.cluster.start(3)
@@ -44,7 +45,7 @@ class Life:
                 cluster.restart(self._down)
                 self._down = None
             with suppress(RaftError):
-                self._act(rng.random())
+                self._act(rng.uniform(0.09 * self._calm, 1.0))
             for machine in self.machines():
                 if machine.last_index - machine.first_index > 100:
                     with suppress(RaftError):
@@ -62,8 +63,8 @@ class Life:
             return
         elif chance < 0.09:
             cluster.call(cluster.leader, "transfer", rng.choice(NAMES))
-        elif chance < 0.12:
-            cluster.call(cluster.leader, "read")
+        elif chance < 0.4:
+            cluster.call(rng.choice(self.machines()).id, "read")
         else:
             cluster.propose(*[b"%d" % number for number in range(rng.randint(1, 9))])
 
@@ -81,8 +82,9 @@ class Life:
         cluster.run(20.0)
 
 
-def test_a_server_takes_no_more_room_the_longer_it_lives(seed: int) -> None:
-    life = Life(seed)
+@pytest.mark.parametrize("calm", [True, False])
+def test_a_server_takes_no_more_room_the_longer_it_lives(seed: int, calm: bool) -> None:
+    life = Life(seed, calm=calm)
     sizes = []
     for _ in range(4):
         life.live(SLICE)
@@ -90,15 +92,15 @@ def test_a_server_takes_no_more_room_the_longer_it_lives(seed: int) -> None:
         sizes.append(max(len(pickle.dumps(machine)) for machine in life.machines()))
 
     machines = life.machines()
-    assert max(machine.last_index for machine in machines) > 1000
+    assert max(machine.last_index for machine in machines) > 500
     assert max(machine.last_index - machine.first_index for machine in machines) <= 100
-    assert sizes[-1] < 1.3 * sizes[0], sizes
+    assert sizes[-1] < 1.1 * sizes[0], sizes
     assert max(machine.term for machine in machines) < 200
 
 
 def test_sessions_take_no_more_room_the_longer_clients_come_and_go(seed: int) -> None:
     rng = Random(seed)
-    sessions = Sessions(sessions_max=50, outstanding_max=8, retained_bytes_max=4000)
+    sessions = Sessions(sessions_max=50, outstanding_max=8, retained_bytes_max=100_000)
     clients: list[Session] = []
     sizes = []
     for index in range(1, 40_001):
@@ -117,4 +119,4 @@ def test_sessions_take_no_more_room_the_longer_clients_come_and_go(seed: int) ->
             sizes.append(len(sessions.export()))
 
     assert len(sessions) <= 50
-    assert max(sizes) < 50 * 40 + 4000 + 400 * 12 + 200
+    assert max(sizes) < 50 * (24 + 8 * (100 + 12)) + 200
