@@ -189,7 +189,7 @@ class Elections:
     def next_timeout(self) -> float | None:
         """Return when to campaign, or None if we never will."""
         core = self._core
-        if core.quiescent or core.role is LEADER or not self.is_promotable:
+        if core.quiescent or not self.is_promotable:
             return None
         # A leader that was forgotten since does not bring back a deadline of before it was heard.
         return max(self._waiting_since, core.leader_heard_at) + self._timeout
@@ -336,7 +336,7 @@ class Elections:
     def _hears_leader(self, now: float) -> bool:
         """Return whether a leader was heard within the last election timeout."""
         core = self._core
-        if core.role is LEADER or (core.quiescent and core.leader is not None):
+        if core.role is LEADER:
             return True
         silence = now - core.leader_heard_at
         return core.leader is not None and silence < core.config.election_timeout

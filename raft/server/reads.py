@@ -159,7 +159,7 @@ class Reads:
 
     def on_leader_changed(self) -> None:
         """Ask the next leader instead."""
-        if self.is_idle and not self._asked:
+        if self.is_idle:
             return
         own = self._core.id
         waiting = [number for source, number in self.postponed if source == own]

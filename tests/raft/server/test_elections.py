@@ -15,6 +15,7 @@ from raft import (
     EntryKind,
     LeaderChanged,
     NotLeader,
+    Persist,
     Refusal,
     Role,
     RoleChanged,
@@ -90,6 +91,24 @@ def test_a_role_that_stays_is_no_news() -> None:
     assert of(RoleChanged, drain(server)) == []
 
 
+def test_who_begins_to_follow_a_leader_keeps_the_time_that_it_drew() -> None:
+    server = machine("a")
+    due = server.next_timeout() or 0.0
+
+    server.receive(Heartbeat("a", "b", 1), 0.5)
+
+    assert server.next_timeout() == due + 0.5
+
+
+def test_a_follower_that_campaigns_has_not_failed() -> None:
+    server = machine("a")
+
+    server.handle_timeout(10.0)
+
+    assert server.role is Role.PRE_CANDIDATE
+    assert of(ElectionFailed, drain(server)) == []
+
+
 def test_terms_led_are_counted() -> None:
     servers = Servers(*THREE)
     servers.elect("a")
@@ -100,6 +119,49 @@ def test_terms_led_are_counted() -> None:
 
 
 # --- pre-vote
+
+
+def test_grants_that_come_late_make_no_candidate_of_a_follower() -> None:
+    server = machine("a")
+    server.campaign(0.0)
+    server.receive(Heartbeat("a", "b", 1), 0.1)
+
+    for name in ("b", "c"):
+        server.receive(RequestPreVoteResponse("a", name, 2, granted=True), 0.2)
+
+    assert (server.role, server.term, server.leader) == (Role.FOLLOWER, 1, "b")
+
+
+def test_a_refused_pre_vote_is_no_refused_vote() -> None:
+    server = machine("a", config=PLAIN)
+    server.campaign(0.0)
+
+    for name in ("b", "c"):
+        server.receive(RequestPreVoteResponse("a", name, 2, False, Refusal.LOG), 0.0)
+
+    assert (server.role, server.term) == (Role.CANDIDATE, 2)
+
+
+def test_a_pre_vote_is_not_enough_while_a_committed_configuration_is_not_in_force() -> None:
+    """By the one before it this server might be elected beside another (etcd issue 12133)."""
+    server = machine("a")
+    new = Entry(1, 2, b"", EntryKind.CONFIGURATION, Configuration(("a", "b", "c", "d")))
+    server.receive(AppendEntries("a", "b", 1, 1, 1, Entries.of([new]), 1), 0.0)
+    [persist] = of(Persist, drain(server))
+    server.campaign(2.0)
+
+    grant = RequestPreVoteResponse("a", "b", 2, True, commit=2, commit_term=1)
+    server.receive(grant, 2.0)
+    assert (server.role, server.commit_index) == (Role.PRE_CANDIDATE, 2)
+
+    server.persisted(persist.seq, 2.0)
+    server.handle_timeout(9.0)
+    assert server.configuration_index == 2
+    assert [message.to for message in of(RequestPreVote, sent(drain(server)))][-3:] == [
+        "b",
+        "c",
+        "d",
+    ]
 
 
 def test_a_pre_candidate_changes_neither_term_nor_vote() -> None:
@@ -307,6 +369,25 @@ def test_a_leader_that_hears_its_quorum_is_loyal_to_itself() -> None:
     leader.receive(RequestVote("a", "b", 9, 99, 9), servers.now)
 
     assert (leader.role, leader.term) == (Role.LEADER, 2)
+
+
+def test_a_leader_is_loyal_to_itself_however_long_ago_it_was_elected() -> None:
+    servers = Servers(*THREE)
+    leader = servers.elect("a")
+    servers.advance(30.0)
+
+    leader.receive(RequestVote("a", "b", 9, 99, 9), servers.now)
+
+    assert (leader.role, leader.term) == (Role.LEADER, 2)
+
+
+def test_who_sleeps_is_loyal_to_a_leader_that_sleeps_too() -> None:
+    server = machine("a", config=Config(quiescence=True))
+    server.receive(Heartbeat("a", "b", 1, 1, 1, quiesce=True), 0.0)
+
+    server.receive(RequestPreVote("a", "c", 2, 9, 1), 50.0)
+
+    assert answer(sent(persist_all(server))) == (1, False, Refusal.LEADER_ALIVE)
 
 
 def test_a_server_that_was_cut_off_does_not_depose_the_leader() -> None:

@@ -471,6 +471,122 @@ def test_a_follower_may_ask_for_a_lease_and_goes_the_long_way() -> None:
     assert [ready.read for ready in of(ReadReady, servers.events["b"])] == [read]
 
 
+def test_a_lease_is_no_use_before_an_entry_of_the_term_is_committed() -> None:
+    servers = Servers(*THREE, config=LEASES)
+    servers.advance(2.0, deliver=False)
+    servers.network.clear()
+    servers["a"].campaign(servers.now)
+
+    def keep(message: Message) -> bool:
+        return not isinstance(message, AppendEntriesResponse)
+
+    servers.deliver(keep)
+    servers.now += 0.11
+    servers["a"].handle_timeout(servers.now)
+    servers.deliver(keep)
+
+    servers["a"].read(servers.now, lease=True)
+
+    assert servers["a"].commit_index == 1
+    assert of(ReadReady, drain(servers["a"])) == []
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_a_question_that_was_not_asked_is_not_answered(joins: bool) -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 0.0)
+    server.read(0.0)
+    [question] = of(ReadIndex, sent(persist_all(server)))
+    if joins:
+        server.read(0.0)
+
+    server.receive(ReadIndexResponse("a", "b", 1, question.request + 1, 1), 0.0)
+
+    assert of(ReadReady, drain(server)) == []
+
+
+def test_a_read_does_not_join_others_that_have_expired() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 0.0)
+    server.read(0.0)
+    server.receive(Heartbeat("a", "b", 1), 2.0)
+    server.handle_timeout(2.5)
+
+    read = server.read(2.5)
+
+    [question] = of(ReadIndex, sent(persist_all(server)))
+    server.receive(ReadIndexResponse("a", "b", 1, question.request, 1), 2.6)
+    assert [ready.read for ready in of(ReadReady, drain(server))] == [read]
+
+
+def test_a_read_joins_those_of_which_only_some_have_expired() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 0.0)
+    server.read(0.0)
+    reads = [server.read(1.0)]
+    server.receive(Heartbeat("a", "b", 1), 2.0)
+    server.handle_timeout(2.5)
+
+    reads.append(server.read(2.5))
+
+    [question] = of(ReadIndex, sent(persist_all(server)))
+    server.receive(ReadIndexResponse("a", "b", 1, question.request, 1), 2.6)
+    assert [ready.read for ready in of(ReadReady, drain(server))] == reads
+
+
+def test_a_question_that_was_refused_is_asked_again_and_not_answered() -> None:
+    server = machine("a")
+    server.receive(Heartbeat("a", "b", 1), 0.0)
+    server.read(0.0)
+    [first] = of(ReadIndex, sent(persist_all(server)))
+    server.receive(ReadIndexResponse("a", "b", 1, first.request, 0, True), 0.0)
+    assert of(ReadReady, drain(server)) == []
+
+    server.receive(Heartbeat("a", "b", 1, round=1), 0.1)
+
+    assert len(of(ReadIndex, sent(persist_all(server)))) == 1
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_group_does_not_sleep_while_a_followers_read_waits(committed: bool) -> None:
+    servers = led(config=Config(quiescence=True))
+    if not committed:
+        servers.isolate("c")
+        servers["a"].step_down(servers.now)
+        servers["a"].campaign(servers.now)
+        servers.deliver(lambda message: not isinstance(message, AppendEntriesResponse))
+    servers["a"].receive(ReadIndex("a", "b", 0, 7), servers.now)
+
+    assert not servers["a"].quiesce(servers.now)
+    servers["a"].step_down(servers.now)
+    servers["a"].check_invariants()
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_followers_question_outlives_the_leaders_own_reads(committed: bool) -> None:
+    config = Config(check_quorum=False, read_timeout=0.5)
+    servers = Servers(*THREE, config=config)
+    servers["a"].campaign(servers.now)
+    servers.deliver(lambda message: committed or not isinstance(message, AppendEntriesResponse))
+    for name in ("b", "c"):
+        servers.isolate(name)
+    servers["a"].read(servers.now)
+    servers["a"].receive(ReadIndex("a", "b", 0, 7), servers.now)
+    servers.advance(0.7)
+    assert of(ReadFailed, servers.events["a"]) != []
+
+    servers.heal()
+    servers.advance(0.2, deliver=False)
+    answers: list[Message] = []
+
+    def keep(message: Message) -> bool:
+        answers.append(message)
+        return True
+
+    servers.deliver(keep)
+    assert [answer.request for answer in of(ReadIndexResponse, answers)] == [7]
+
+
 def test_a_server_alone_always_has_a_lease() -> None:
     servers = Servers("a", config=LEASES)
     servers.advance(1.0)
