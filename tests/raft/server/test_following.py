@@ -352,6 +352,25 @@ def test_who_lost_a_vote_gives_none_again_in_its_term() -> None:
     assert next_term.granted
 
 
+@pytest.mark.parametrize(
+    ("vote", "forgets", "expected"), [("b", False, "b"), (None, False, "a"), (None, True, "c")]
+)
+def test_who_lost_a_vote_takes_it_for_given(vote: str | None, forgets: bool, expected: str) -> None:
+    """For whom does not matter: but one that it does remember is never another."""
+    server = machine("c", term=2, vote=vote)
+    server.receive(Heartbeat("c", "a", 2, commit=1, match=4), 0.0)
+    learner = Configuration(voters=("a", "b"), learners=("c",))
+    new = Entry(2, 2, b"", EntryKind.CONFIGURATION, learner)
+    server.receive(AppendEntries("c", "a", 2, 1, 1, Entries.of([new]), 2), 0.0)
+    if forgets:
+        server.forget_leader(0.0)
+
+    persist_all(server)
+
+    assert server.configuration == learner
+    assert server.voted_for == expected
+
+
 def test_who_stays_a_voter_is_not_trusted_again() -> None:
     server = readmitted(Configuration(voters=("a", "c")))
 
