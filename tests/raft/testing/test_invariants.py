@@ -225,6 +225,13 @@ def test_logs_that_differ_in_contents_are_found(world: World) -> None:
         world.write("c", Entries.of([Entry(1, 1, b"1/1", EntryKind.EMPTY)]))
 
 
+def test_logs_that_differ_in_a_configuration_are_found(world: World) -> None:
+    world.write("a", Entries.of([founding(voters("a", "b"))]))
+
+    with breaks("log-matching"):
+        world.write("b", Entries.of([founding(voters("a", "c"))]))
+
+
 def test_a_witness_may_lack_contents_whoever_writes_first(world: World) -> None:
     witnessed = Configuration(voters="abc", witnesses="c")
     world.checks.founded(witnessed)
