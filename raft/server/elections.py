@@ -73,7 +73,8 @@ class Elections:
         self._applying = applying
         self._begin_leading = begin_leading
         self._end_leading = end_leading
-        self._votes: dict[str, Refusal] = {}
+        # The first answer of each voter: whether it granted, and why not.
+        self._votes: dict[str, tuple[bool, Refusal]] = {}
         config = core.config
         # A former life may have told a leader that it hears it; leases build on our patience.
         patience = config.election_timeout if config.lease_reads and restarted else 0.0
@@ -310,13 +311,12 @@ class Elections:
 
     def _count(self, message: RequestVoteResponse | RequestPreVoteResponse) -> VoteResult:
         """Count an answer, the first of each voter, and return how the election stands."""
-        refusal = NO_REFUSAL if message.granted else message.refusal
         configuration = self._core.configuration
         if message.source not in configuration.all_voters:
             self._core.reject(message, "vote of a stranger")
             return PENDING
-        self._votes.setdefault(message.source, refusal)
-        votes = {voter: refusal is NO_REFUSAL for voter, refusal in self._votes.items()}
+        self._votes.setdefault(message.source, (message.granted, message.refusal))
+        votes = {voter: granted for voter, (granted, _) in self._votes.items()}
         return vote_result(votes, configuration.voters, configuration.voters_outgoing)
 
     def _lose(self) -> None:
@@ -328,8 +328,9 @@ class Elections:
         """Tell that a campaign did not succeed."""
         core = self._core
         pre_vote = core.role is PRE_CANDIDATE
-        refusals = sorted(item for item in self._votes.items() if item[1] is not NO_REFUSAL)
-        core.emit(ElectionFailed(core.term + pre_vote, pre_vote, tuple(refusals)))
+        votes = sorted(self._votes.items())
+        refusals = tuple((voter, refusal) for voter, (granted, refusal) in votes if not granted)
+        core.emit(ElectionFailed(core.term + pre_vote, pre_vote, refusals))
 
     # --- voters
 
@@ -425,7 +426,7 @@ class Elections:
     def _learn_commit(self, commit: int, commit_term: int) -> None:
         """Commit what another knows to be committed, if it is what we have there."""
         core = self._core
-        if commit > core.commit and commit_term and core.log.term_at(commit) == commit_term:
+        if commit > core.commit and core.log.term_at(commit) == commit_term:
             self._applying.commit(commit)
 
     def check_invariants(self) -> None:

@@ -183,11 +183,12 @@ BUGS = (
         (
             Edit(
                 _ELECTIONS + "_count",
-                "    self._votes.setdefault(message.source, refusal)",
+                "    self._votes.setdefault(message.source, (message.granted, message.refusal))",
                 "    voters = self._core.configuration.all_voters\n"
                 "    missing = [voter for voter in voters if voter not in self._votes]\n"
                 "    again = message.source in self._votes and missing\n"
-                "    self._votes[missing[0] if again else message.source] = refusal",
+                "    vote = message.granted, message.refusal\n"
+                "    self._votes[missing[0] if again else message.source] = vote",
             ),
         ),
         ("server.test_elections::test_the_first_answer_of_each_voter_counts",),

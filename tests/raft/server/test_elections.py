@@ -132,6 +132,39 @@ def test_grants_that_come_late_make_no_candidate_of_a_follower() -> None:
     assert (server.role, server.term, server.leader) == (Role.FOLLOWER, 1, "b")
 
 
+@pytest.mark.parametrize("config", [PLAIN, Config()])
+def test_a_vote_that_was_not_granted_is_none_whatever_reason_it_gives(config: Config) -> None:
+    server = machine("a", config=config)
+    server.campaign(0.0)
+    persist_all(server)
+
+    kind = RequestPreVoteResponse if config.pre_vote else RequestVoteResponse
+    for name in ("b", "c"):
+        server.receive(kind("a", name, server.term, False, Refusal.NONE), 0.0)
+
+    assert server.role is Role.FOLLOWER
+    [failed] = of(ElectionFailed, drain(server))
+    assert failed.refusals == (("b", Refusal.NONE), ("c", Refusal.NONE))
+
+
+def test_a_vote_that_is_asked_for_again_is_not_written_again() -> None:
+    server = machine("a", config=PLAIN)
+    for _ in range(2):
+        server.receive(RequestVote("a", "b", 2, 9, 9), 0.0)
+        outputs = persist_all(server)
+
+    assert answer(sent(outputs)) == (2, True, Refusal.NONE)
+    assert of(Persist, outputs) == []
+
+
+def test_a_pre_vote_for_a_term_in_which_we_voted_is_refused() -> None:
+    server = machine("a", term=2, vote="c", config=PLAIN)
+
+    server.receive(RequestPreVote("a", "b", 2, 9, 9), 0.0)
+
+    assert answer(sent(persist_all(server))) == (2, False, Refusal.VOTED)
+
+
 def test_a_refused_pre_vote_is_no_refused_vote() -> None:
     server = machine("a", config=PLAIN)
     server.campaign(0.0)
