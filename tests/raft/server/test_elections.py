@@ -147,6 +147,22 @@ def test_a_vote_that_was_not_granted_is_none_whatever_reason_it_gives(config: Co
     assert failed.refusals == (("b", Refusal.NONE), ("c", Refusal.NONE))
 
 
+def test_votes_are_not_enough_while_a_committed_configuration_is_not_in_force() -> None:
+    """Honest votes come later; a server does not take office by others."""
+    server = machine("a", config=PLAIN)
+    new = Entry(1, 2, b"", EntryKind.CONFIGURATION, Configuration(("a", "b", "c", "d")))
+    server.receive(AppendEntries("a", "b", 1, 1, 1, Entries.of([new]), 1), 0.0)
+    drain(server)
+    server.campaign(2.0)
+
+    for name in ("b", "c"):
+        vote = RequestVoteResponse("a", name, 2, True, commit=2, commit_term=1)
+        server.receive(vote, 2.0)
+
+    assert (server.role, server.commit_index) == (Role.CANDIDATE, 2)
+    assert server.configuration_index == 1
+
+
 def test_a_vote_that_is_asked_for_again_is_not_written_again() -> None:
     server = machine("a", config=PLAIN)
     for _ in range(2):
