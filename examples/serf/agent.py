@@ -61,6 +61,7 @@ from serfevents import (
     SendReply,
     SerfEvents,
     UpdateMeta,
+    is_valid_name,
 )
 
 #: What is wrong with a change of keys, in Serf's words.
@@ -110,6 +111,7 @@ class SerfAgent:
         tags: How we describe ourselves.
         keyring: Keys to encrypt with; the composite changes it when the cluster says so.
         stores_keys: Whether changed keys are put out as `StoreKeys`, to be reported.
+        validates_names: Whether members whose name is not `is_valid_name` are kept out.
         coordinates: Of network coordinates; None does without.
         recovered: What the snapshot of an earlier life adds up to.
         incarnation: Highest incarnation of an earlier life, if remembered.
@@ -129,6 +131,7 @@ class SerfAgent:
         tags: Mapping[str, str] | None = None,
         keyring: Keyring | None = None,
         stores_keys: bool = False,
+        validates_names: bool = False,
         coordinates: vivaldi.Config | None = None,
         recovered: Recovered | None = None,
         incarnation: int = 0,
@@ -166,6 +169,7 @@ class SerfAgent:
             keyring=keyring,
             entropy=entropy,
             user_state=self.events.state,
+            accept=lambda node: not validates_names or is_valid_name(node.name),
             known=known,
         )
         self.coordinates = Coordinates(coordinates, Random(rng.getrandbits(64)))

@@ -25,6 +25,7 @@ from attrs import evolve, field, fields, frozen
 from examples.serf.handlers import Script, parse_script
 from examples.serf.journal import rank
 from memberlist import Address, parse_address
+from serfevents import is_valid_name
 
 _T = TypeVar("_T")
 
@@ -381,6 +382,11 @@ def _check(options: Options) -> None:
         _ = options.key, options.scripts, rank(options.log_level)
     except ValueError as error:
         raise OptionError(str(error)) from None
+    if options.validate_node_names and not is_valid_name(options.node_name):
+        raise OptionError(
+            f"Node name '{options.node_name}' is invalid: "
+            "at most 128 letters, digits, dashes and dots"
+        )
     if options.profile not in ("lan", "wan", "local"):
         raise OptionError(f"Unknown profile: {options.profile}")
     if options.protocol not in PROTOCOLS:

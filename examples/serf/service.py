@@ -110,6 +110,7 @@ class Service:
                     tags=tags,
                     keyring=keyring,
                     stores_keys=bool(options.keyring_file),
+                    validates_names=options.validate_node_names,
                     coordinates=(None if options.disable_coordinates else CoordinateConfig.serf()),
                     recovered=recovered,
                 )

@@ -410,6 +410,19 @@ def test_who_loses_the_vote_over_a_name_is_over(seed: int) -> None:
         cluster.call("twin", "fire", "x", b"")
 
 
+def test_a_member_of_an_invalid_name_is_let_in_unless_names_are_validated(seed: int) -> None:
+    def strict_if_first(birth: Birth) -> SerfAgent:
+        return agent(birth, validates_names=birth.name == "n1")
+
+    cluster = run(seed, strict_if_first, count=2)
+
+    cluster.add("web_1")
+    cluster.join("web_1", "n2")
+    cluster.run(10.0)
+
+    assert statuses(cluster, "web_1") == ["gone", "alive", "alive"]
+
+
 def test_what_membership_can_not_send_is_reported(seed: int) -> None:
     events = EVENTS.changed(user_event_size_limit=9000)
     machine = SerfAgent("a", ("10.0.0.1", 7946), MEMBERSHIP, events, rng=Random(seed), now=0.0)

@@ -172,6 +172,16 @@ def test_a_file_that_makes_no_sense_is_refused(
         parse([f"-config-file={file}"])
 
 
+def test_our_own_name_is_validated_only_if_that_is_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps({"validate_node_names": True}))
+
+    assert parse(["-node=a_b"]).node_name == "a_b"
+    assert parse(["-node=a-b", f"-config-file={file}"]).validate_node_names
+    with pytest.raises(OptionError, match="Node name 'a_b' is invalid"):
+        parse(["-node=a_b", f"-config-file={file}"])
+
+
 def test_help_names_every_flag() -> None:
     with pytest.raises(HelpWanted):
         parse(["-node=x", "-help"])
