@@ -45,6 +45,7 @@ class WatchCursor:
     """
 
     __slots__ = (
+        "_goes_on",
         "_high",
         "_is_plain",
         "_low",
@@ -81,7 +82,7 @@ class WatchCursor:
         if self.place is not None or not (self._is_plain or self._wants(change)):
             return False
         if self._is_full():
-            self._go_to(sequence)
+            self._go_to(sequence, change[REVISION])
         else:
             self.pending.append(change)
         return True
@@ -153,10 +154,15 @@ class WatchCursor:
                     break
                 pending.append(change)
             place += 1
-        self._go_to(place if place < end else None)
+        if place < end:
+            self._go_to(place, history.at(place)[REVISION])
+        else:
+            self._go_to(None)
 
-    def _go_to(self, place: int | None) -> None:
+    def _go_to(self, place: int | None, revision: int = 0) -> None:
+        """Go on at a place in the history, where the change has a revision; 0 if it begins one."""
         self.place = place
+        self._goes_on = revision
         self.room = self.spec.pending_max if place is None and self._is_plain else 0
 
     def _is_full(self) -> bool:
@@ -175,18 +181,17 @@ class WatchCursor:
         if self.spec.coalesce:
             pending[:] = coalesced(pending)
         complete = size = len(pending)
-        if self.place is not None and history.freed <= self.place < history.sequence:
-            # The last revision may go on there.
-            revision = history.at(self.place)[REVISION]
-            while complete and pending[complete - 1][REVISION] == revision:
-                complete -= 1
+        # The last revision may go on where the watch does, also if that is forgotten by now.
+        while complete and pending[complete - 1][REVISION] == self._goes_on:
+            complete -= 1
         count = min(complete, events_max)
         if count < size:
             while count and pending[count][REVISION] == pending[count - 1][REVISION]:
                 count -= 1
         if count or not size:
             return count, False
-        if not complete and size < min(events_max, self.spec.pending_max):
+        is_kept = self.place is not None and self.place >= history.floor_sequence
+        if not complete and is_kept and size < min(events_max, self.spec.pending_max):
             # There is room for the rest of the revision, once it is read.
             return 0, False
         return min(events_max, size), True

@@ -270,6 +270,20 @@ def test_a_slow_watcher_holds_up_nobody_and_is_lost_when_history_is_forgotten() 
         rig.hub.poll(slow)
 
 
+def test_a_revision_whose_rest_is_forgotten_is_not_told_as_if_it_was_whole() -> None:
+    rig = Rig()
+    watch = rig.watch(prefix="", pending_max=1)
+    rig.do(Txn((), (Put("a"), Put("b"))))
+    rig.do(Compact(1), Noop(), Noop())
+
+    first = rig.batch(watch)
+    second = rig.batch(watch)
+
+    assert [event.key for event in first.events] == ["a"]
+    assert (first.kind, first.revision, first.fragment, first.final) == ("events", 0, True, False)
+    assert (second.kind, second.revision, second.final) == ("lost", 1, True)
+
+
 def test_looking_for_events_takes_bounded_steps() -> None:
     rig = Rig(history_changes=None)
     rig.do(*(Put(f"other/{number}") for number in range(2 * SCAN)), Put("mine"))
