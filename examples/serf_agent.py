@@ -16,7 +16,7 @@ that know nothing of each other are put together:
 | serf/handlers.py, happenings.py | scripts that are run for events |
 | serf/options.py, settings.py | the command line, and what it means for the machines |
 | serf/files.py, snapshots.py | what survives a restart |
-| serf/logs.py, narration.py | what is said about all this |
+| serf/journal.py, narration.py | what is said about all this |
 
 This module is the life of one process: start, join, signals, end.
 

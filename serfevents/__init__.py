@@ -18,7 +18,14 @@ every machine of Shoal obeys, counted as in the README:
 7. A peer's bytes never raise: they are believed, or dropped with an event and a counter.
 8. A caller's mistake raises before anything changed.
 9. Every queue has a named limit in `Config`.
-10. After `Left`, a lost name or `shutdown` inputs are ignored until `rejoin`.
+10. After `Left`, a lost name or `shutdown` inputs are ignored; after `Left` until `rejoin`.
+
+Where to look: `serfevents.serfevents` has all inputs and queries, `serfevents.outputs` what comes
+of them. The rules stand in a module for each of Serf's subjects: `user_events`, `queries` (asking)
+and `answers` (being asked), `membership` with the `roster` that it keeps, `keys` and `rotation`,
+`conflict`; what they share is `core`. `serfevents.wire` has the messages and their bytes,
+`serfevents.expressions` the regular expressions of tag filters, `serfevents.snapshots` the file
+that the `records` of a `Remember` go to, `serfevents.testing` a simulator for what you build.
 
 An event of one member that reaches another, with the gossip done by hand:
 

@@ -1,8 +1,8 @@
 """What a machine wants remembered across a restart, one record at a time.
 
 Owns the records and what they add up to (`Recovered`). Knows nothing of files: the machine puts
-out `Remember(record)`, snapshot.py turns records into lines of Serf's snapshot file and back, and
-a machine that starts anew is given what was recovered.
+out `Remember(record)`, snapshots/ turns records into lines of Serf's snapshot file and back, and a
+machine that starts anew is given what was recovered.
 
 Source: serf/snapshot.go.
 """

@@ -1,7 +1,7 @@
-"""The files that an agent keeps: its keys, its tags and its snapshot.
+"""The files that an agent keeps its keys and its tags in; the snapshot is snapshots.py's.
 
 Files are replaced so that a crash at any moment leaves the old content or the new one. (Serf
-writes keys and tags in place, and deletes its snapshot before it renames the new one.)
+writes them in place.)
 
 Source: serf's cmd/serf/command/agent/agent.go, keymanager.go; the formats are Serf's own.
 """

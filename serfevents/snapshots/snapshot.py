@@ -16,6 +16,7 @@ What a driver does, in Serf's own manner except where the file is replaced:
    call `Snapshot.replaced()` and append to the new file from then on.
 4. If a step or an append fails, go on appending to whichever file bears the name, and try again not
    before `RETRY_INTERVAL` seconds; `is_large` stays true until then.
+5. When the machine is told to `rejoin` after a `leave`, call `Snapshot.resume()` first.
 
 Source: serf/snapshot.go.
 """

@@ -4,7 +4,7 @@ Owns the layout of each message. Knows nothing of rules: what is well-formed is 
 it says. A decoder takes the whole payload, type byte included; what gossip repeats is decoded once
 (a bounded memo keyed by the bytes is a pure function).
 
-Push/pull states are in states.py, tags in tags.py.
+Push/pull states are in states.py; tags, which travel in memberlist's metadata, in ../tags.py.
 
 Source: serf/messages.go.
 """

@@ -50,8 +50,9 @@ class QueryFlag(IntFlag):
     NO_BROADCAST = 2
 
 
-FLAG_ACK: Final = 1
-FLAG_NO_BROADCAST: Final = 2
+# Plain numbers, as every query and answer is tested: `&` of an IntFlag runs Python code.
+FLAG_ACK: Final = QueryFlag.ACK.value
+FLAG_NO_BROADCAST: Final = QueryFlag.NO_BROADCAST.value
 
 
 @define
@@ -226,8 +227,8 @@ class PushPull:
         ltime: Its member clock.
         status_ltimes: The newest intent that it knows of each member.
         left: Members that left.
-        leaving: Members that mean to leave, with the time of that intent; only members of this
-            package tell.
+        leaving: Members that mean to leave, with the intent in `status_ltimes`; Serf's own members
+            don't tell.
         event_ltime: Its event clock.
         events: What its event buffer holds, in any order.
         query_ltime: Its query clock.

@@ -1,8 +1,8 @@
-"""Write serfevents/unicode_tables.py's data anew from RE2, which Serf's expressions follow.
+"""Write the data of serfevents/expressions/unicode_tables.py anew from RE2, which Serf follows.
 
 Run `python -m tests.serfevents.make_unicode_tables` and put what it prints in place of the three
-constants. It is no test: `test_unicode_tables.py` compares the tables with RE2's at every code
-point.
+constants. It is no test: expressions/test_unicode_tables.py compares the tables with RE2's at every
+code point.
 """
 
 from __future__ import annotations

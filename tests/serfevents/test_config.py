@@ -1,4 +1,4 @@
-"""Knobs: a configuration that exists is usable. (The defaults are compared in test_wire.py.)"""
+"""Knobs: a configuration that exists is usable. (The defaults are wire/test_vectors.py's.)"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whom a query concerns. (Upstream's vectors are in test_wire.py.)"""
+"""Whom a query concerns. (Upstream's vectors are in wire/test_vectors.py.)"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tags in both encodings. (Upstream's vectors are in test_wire.py.)"""
+"""Tags in both encodings. (Upstream's vectors are in wire/test_vectors.py.)"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Messages as bytes: odd forms, and bounds. (Upstream's vectors are in test_wire.py.)"""
+"""Messages as bytes: odd forms, and bounds. (Upstream's vectors are in test_vectors.py.)"""
 
 import pytest
 from hypothesis import given
