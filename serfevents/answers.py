@@ -25,7 +25,6 @@ from serfevents.records import Address
 from serfevents.roster import Entry, Roster
 from serfevents.stats import count_name
 from serfevents.wire.codec import (
-    MEMO_SIZE_MAX,
     decode_query,
     decode_query_response,
     decode_relay,
@@ -42,9 +41,19 @@ from serfevents.wire.messages import (
 )
 
 _QUERY: Final = Kind.QUERY
+_QUERY_RESPONSE: Final = bytes([MessageType.QUERY_RESPONSE])
 
 #: The lowest memberlist protocol of members that pass answers on.
 RELAY_PROTOCOL: Final = 5
+
+#: Bytes of an answer that is passed on for others, unless our own may be larger: who answers may
+#: be configured for larger ones than we are.
+RELAYED_SIZE_MAX: Final = 2048
+
+NEW: Final = "new"
+DUPLICATE: Final = "duplicate"
+TOO_OLD: Final = "query-too-old"
+FULL: Final = "query-buffer-full"
 
 
 class QueryBuffer:
@@ -65,7 +74,7 @@ class QueryBuffer:
         self.ltime_min = ltime_min
 
     def add(self, ltime: int, id: int, time: int) -> str:  # noqa: A002 -- the protocol's word
-        """Remember a query, and say if it is `new`, `duplicate` or `query-too-old`.
+        """Remember a query, and say whether it is `NEW`, `DUPLICATE`, `TOO_OLD` or `FULL`.
 
         Args:
             ltime: Its Lamport time.
@@ -73,21 +82,21 @@ class QueryBuffer:
             time: Our query clock, which has witnessed it.
         """
         if ltime < self.ltime_min or ltime < time - self._times:
-            return "query-too-old"
+            return TOO_OLD
         index = ltime % self._times
         slot = self._slots.get(index)
         if slot is not None and slot[0] == ltime:
             if id in slot[1]:
-                return "duplicate"
+                return DUPLICATE
         else:
             if slot is not None:
                 self.count -= len(slot[1])
             slot = self._slots[index] = ltime, {}
         if self.count >= self._ids_max and not self._make_room(ltime):
-            return "query-buffer-full"
+            return FULL
         slot[1][id] = None
         self.count += 1
-        return "new"
+        return NEW
 
     def _make_room(self, ltime: int) -> bool:
         """Forget the oldest times before `ltime`, a good part at once; return whether it helps."""
@@ -158,10 +167,10 @@ class Answers:
         if not core.witness(core.query_clock, query.ltime, source):
             return False
         outcome = self.buffer.add(query.ltime, query.id, core.query_clock.time)
-        if outcome == "duplicate":
+        if outcome is DUPLICATE:
             core.stats.duplicates += 1
             return False
-        if outcome != "new":
+        if outcome is not NEW:
             core.reject(source, outcome, f"{query.name} of Lamport time {query.ltime}")
             return False
         if not query.flags & FLAG_NO_BROADCAST:
@@ -310,7 +319,7 @@ class Answers:
         message = relay.message
         if message[:1] != _QUERY_RESPONSE:
             raise DecodeError("relay-bad-message", "only answers to queries are passed on")
-        limit = max(core.config.query_response_size_limit, MEMO_SIZE_MAX)
+        limit = max(core.config.query_response_size_limit, RELAYED_SIZE_MAX)
         if len(message) > limit:
             raise DecodeError("too-large", f"{len(message)} bytes to pass on, limit {limit}")
         if relay.address is None:
@@ -348,6 +357,3 @@ class Answers:
     def stop(self) -> None:
         """Forget who waits: no more answers are given."""
         self._pending.clear()
-
-
-_QUERY_RESPONSE: Final = bytes([MessageType.QUERY_RESPONSE])

@@ -117,7 +117,7 @@ class _Open:
     @property
     def wants_response(self) -> bool:
         """Whether members answer at all."""
-        return self.query.name != INTERNAL_PREFIX + "ping"
+        return self.query.name != PING
 
     def expect(self, names: list[str]) -> None:
         """Wait for these members."""

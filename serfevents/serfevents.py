@@ -140,7 +140,7 @@ class SerfEvents:
         self._manager = KeyManager(core, roster, self._queries)
         self._rotation = KeyRotation(core, self._manager)
         self._conflicts = NameConflicts(core, roster, self._queries, self._answers, self._stop)
-        self._answers.internal["ping"] = _answer_nothing
+        self._answers.internal[PING.removeprefix(INTERNAL_PREFIX)] = _answer_nothing
         self._handlers: dict[int, Callable[[bytes, str | Address | None], bool]] = {
             MessageType.USER_EVENT.value: self._events.receive,
             MessageType.QUERY.value: self._answers.receive,

@@ -56,6 +56,7 @@ from serfevents import (
     UnknownQuery,
     compile_expression,
 )
+from serfevents.queries import INTERNAL_PREFIX, PING
 
 FILTER_INVALID = "Invalid event filter"
 STREAM_EXISTS = "Stream with given sequence exists"
@@ -63,9 +64,6 @@ STREAMS_TOO_MANY = "Too many streams"
 MONITOR_EXISTS = "Monitor already exists"
 QUERY_UNKNOWN = "No pending queries matching ID"
 QUERY_RESERVED = "Queries cannot contain the '_serf_' prefix"
-
-#: The one internal query that clients may ask, without a payload.
-PING = "_serf_ping"
 
 KEY_CHANGES = {
     "install": KeyChange.INSTALL,
@@ -221,7 +219,7 @@ class Commands:
     # --- queries -----------------------------------------------------------------------------
 
     def _ask_query(self, client: Client, asked: Asked, wanted: AskQuery) -> None:
-        if wanted.name.startswith("_serf_") and (wanted.name != PING or wanted.payload):
+        if wanted.name.startswith(INTERNAL_PREFIX) and (wanted.name != PING or wanted.payload):
             client.answer(asked, QUERY_RESERVED)
             return
 

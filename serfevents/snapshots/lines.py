@@ -18,6 +18,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, assert_never
 
 from serfevents.errors import DecodeError
+from serfevents.lamport import LTIME_MAX
 from serfevents.records import (
     Address,
     Alive,
@@ -35,8 +36,6 @@ NAME_MAX: Final = 65_535
 
 # Bytes of a line without its end: room for the longest name, an address and what is around them.
 LINE_MAX: Final = NAME_MAX + 65
-
-LTIME_MAX: Final = 2**64 - 1
 
 
 def encode_record(record: Record) -> bytes:

@@ -21,6 +21,7 @@ from serfevents.members import Member, pack_ip, unpack_ip
 from serfevents.records import Address
 from serfevents.wire.dialect import (
     INT_MAX,
+    NIL,
     U8_MAX,
     U16_MAX,
     U32_MAX,
@@ -302,7 +303,7 @@ def encode_user_event(event: UserEvent) -> bytes:
 def encode_query(query: Query) -> bytes:
     """Return a query as bytes; its timeout must not be negative."""
     host, port = query.address or ("", 0)
-    filters = encode_array(map(encode_raw, query.filters)) if query.filters else b"\xc0"
+    filters = encode_array(map(encode_raw, query.filters)) if query.filters else NIL
     return _QUERY + encode_map(
         [
             ("Addr", encode_bytes(pack_ip(host) if host else b"")),
@@ -361,7 +362,7 @@ def encode_filter(each: Filter) -> bytes:
 def encode_conflict_response(response: ConflictResponse | None) -> bytes:
     """Return as bytes where we believe a name to be; None if we don't know it."""
     if response is None:
-        return _CONFLICT_RESPONSE + b"\xc0"
+        return _CONFLICT_RESPONSE + NIL
     host, port = response.address or ("", 0)
     low, high, current, delegate_low, delegate_high, delegate_current = response.versions
     return _CONFLICT_RESPONSE + encode_map(
@@ -400,7 +401,7 @@ def encode_key_request(request: KeyRequest) -> bytes:
 
 def encode_key_response(response: KeyResponse) -> bytes:
     """Return as bytes what we did with our keyring."""
-    keys = encode_array(map(encode_text, response.keys)) if response.keys else b"\xc0"
+    keys = encode_array(map(encode_text, response.keys)) if response.keys else NIL
     return _KEY_RESPONSE + encode_map(
         [
             ("Keys", keys),

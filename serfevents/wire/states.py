@@ -20,6 +20,8 @@ import msgpack
 
 from serfevents.errors import DecodeError
 from serfevents.wire.dialect import (
+    NIL,
+    TRUE,
     encode_array,
     encode_bytes,
     encode_map,
@@ -29,8 +31,6 @@ from serfevents.wire.dialect import (
 from serfevents.wire.messages import MessageType, PushPull, UserEvent
 
 _PUSH_PULL: Final = bytes([MessageType.PUSH_PULL])
-_NIL: Final = 0xC0
-_TRUE: Final = b"\xc3"
 
 #: Most Lamport times in a peer's event buffer; Serf's default has 512.
 SLOTS_MAX: Final = 65536
@@ -68,7 +68,7 @@ def _encode_slot(ltime: int, events: Iterable[UserEvent]) -> bytes:
 
 
 def _encode_event(event: UserEvent) -> bytes:
-    fields = [("CC", _TRUE)] if event.coalesce else []
+    fields = [("CC", TRUE)] if event.coalesce else []
     fields += [("Name", encode_text(event.name)), ("Payload", encode_bytes(event.payload))]
     return encode_map(fields)
 
@@ -209,7 +209,7 @@ class _StateReader:
 
     def _is_nil(self) -> bool:
         """Read a nil and say so, or read nothing."""
-        if self._peek() != _NIL:
+        if self._peek() != NIL[0]:
             return False
         self._unpacker.skip()
         return True
@@ -217,7 +217,7 @@ class _StateReader:
     def _raw(self) -> bytes:
         """Read bytes or text; nil is empty. Anything else is refused before it is built."""
         first = self._peek()
-        if first == _NIL or 0xA0 <= first <= 0xBF or first in _RAW:
+        if first == NIL[0] or 0xA0 <= first <= 0xBF or first in _RAW:
             return self._unpacker.unpack() or b""
         raise DecodeError("bad-field", "not a text where one belongs")
 
