@@ -98,7 +98,7 @@ class WatchCursor:
         self._go_to(_LOST)
 
     def reached(self, history: History, newest: int) -> int:
-        """Return the revision up to which everything is told.
+        """Return the revision up to which everything is told; 0 if that is forgotten.
 
         Args:
             history: The history.
@@ -106,9 +106,11 @@ class WatchCursor:
         """
         if self.pending:
             return self.pending[0][REVISION] - 1
-        if self.place is not None and history.freed <= self.place < history.sequence:
-            return history.at(self.place)[REVISION] - 1
-        return newest
+        if self.place is None or self.place >= history.sequence:
+            return newest
+        if self.place < history.freed:
+            return max(self._goes_on - 1, 0)
+        return history.at(self.place)[REVISION] - 1
 
     def poll(
         self, history: History, end: int, newest: int, events_max: int, readable: Filter

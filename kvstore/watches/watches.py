@@ -102,6 +102,8 @@ class Watches:
     def progress(self, watch: int) -> int:
         """Return the revision up to which everything was told: to resume with `+ 1`.
 
+        Of a watch that will tell that it is lost, it may be an earlier one, down to 0.
+
         Raises:
             UnknownWatch: There is no such watch, or it is a wait, which has no progress.
         """

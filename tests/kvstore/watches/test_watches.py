@@ -270,6 +270,32 @@ def test_a_slow_watcher_holds_up_nobody_and_is_lost_when_history_is_forgotten() 
         rig.hub.poll(slow)
 
 
+def test_a_watch_that_is_lost_has_reached_no_more_than_it_was_told() -> None:
+    rig = Rig(history_changes=10)
+    slow, reset = rig.watch(prefix="", pending_max=5), rig.watch(prefix="")
+
+    rig.do(*(Put("a", b"%d" % number) for number in range(3000)))
+    told = rig.batch(slow).events
+    rig.hub.reset(rig.store)
+
+    assert [event.revision for event in told] == [1, 2, 3, 4, 5]
+    assert rig.hub.progress(slow) <= 5
+    assert rig.hub.progress(reset) == 0
+    assert rig.batch(slow).kind == rig.batch(reset).kind == "lost"
+
+
+def test_a_watch_that_fell_behind_what_is_kept_has_reached_what_it_was_told() -> None:
+    rig = Rig(history_changes=10)
+    slow = rig.watch(prefix="", pending_max=5)
+
+    rig.do(*(Put("a", b"%d" % number) for number in range(3000)))
+    told = rig.batch(slow).events
+
+    assert told[-1].revision == 5
+    assert rig.hub.progress(slow) == 5
+    assert rig.batch(slow).kind == "lost"
+
+
 def test_a_revision_whose_rest_is_forgotten_is_not_told_as_if_it_was_whole() -> None:
     rig = Rig()
     watch = rig.watch(prefix="", pending_max=1)
