@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serfevents.errors import DecodeError
+from serfevents.lamport import LTIME_MAX
 from serfevents.records import (
     Alive,
     Clock,
@@ -17,7 +18,7 @@ from serfevents.records import (
     QueryClock,
     Record,
 )
-from serfevents.snapshots.lines import LTIME_MAX, NAME_MAX, decode_line, encode_record
+from serfevents.snapshots.lines import NAME_MAX, decode_line, encode_record
 
 HOME = ("127.0.0.1", 7946)
 
