@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from kvstore.change import Cause
 from kvstore.commands import KEEP, Create, Delete, DeleteRange, Lock, Put, Touch, Unlock
 from kvstore.entry import Entry
@@ -40,8 +38,7 @@ def put(run: Run, command: Put) -> PutOk:
         if old is None:
             raise Refused(NotFound(command.key))
         value = old.value
-    new = attrs.evolve(
-        base,
+    new = base._replace(
         value=value,
         flags=base.flags if command.flags is KEEP else command.flags,
         owner=base.owner if command.owner is KEEP else _owner(run, command.owner),
@@ -90,8 +87,8 @@ def create(run: Run, command: Create) -> PutOk:
     owner = _owner(run, command.owner)
     if key in run.state.entries:
         raise Refused(Exists(run.state.entries[key]))
-    new = attrs.evolve(
-        _blank(key), value=command.value, flags=command.flags, owner=owner, ttl=command.ttl
+    new = _blank(key)._replace(
+        value=command.value, flags=command.flags, owner=owner, ttl=command.ttl
     )
     entry = run.write(None, new, Cause.COMMAND)
     if command.sequence == "counter":
@@ -142,7 +139,7 @@ def touch(run: Run, command: Touch) -> TouchOk:
         entry = run.state.entries.get(key)
         if entry is not None and entry.ttl is not None:
             expires = run.clock + entry.ttl
-            run.state.entries[key] = attrs.evolve(entry, expires=expires)
+            run.state.entries[key] = entry._replace(expires=expires)
             touched.add(key)
     return TouchOk(len(touched))
 
@@ -170,8 +167,7 @@ def lock(run: Run, command: Lock) -> LockOk:
         raise Refused(Delayed(key, until, run.clock))
     new = _refilled(base, command)
     if fresh:
-        new = attrs.evolve(
-            new,
+        new = new._replace(
             lock_session=session,
             lock_count=base.lock_count + 1,
             lock_revision=run.index,
@@ -192,15 +188,14 @@ def unlock(run: Run, command: Unlock) -> UnlockOk:
     if command.delete:
         run.remove(old, Cause.UNLOCK)
         return UnlockOk(record_of(old), True)
-    new = attrs.evolve(_refilled(old, command), lock_session="", lock_revision=0)
+    new = _refilled(old, command)._replace(lock_session="", lock_revision=0)
     entry = run.write(old, new, Cause.UNLOCK)
     return UnlockOk(record_of(entry), False, entry.expires)
 
 
 def _refilled(entry: Entry, command: Lock | Unlock) -> Entry:
     """Return an entry with the value and flags that come with a lock."""
-    return attrs.evolve(
-        entry,
+    return entry._replace(
         value=entry.value if command.value is KEEP else command.value,
         flags=entry.flags if command.flags is KEEP else command.flags,
     )

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import attrs
-
 from kvstore.acl.access import Level
 from kvstore.commands import Check, Count, Get, Keys, Range
 from kvstore.entry import Entry
@@ -55,7 +53,7 @@ def chosen(command: Range, selected: Sequence[Entry]) -> tuple[list[Entry], str 
     told: list[Entry] = []
     size = 0
     for each in entries:
-        entry = attrs.evolve(each, value=b"") if command.keys_only else each
+        entry = each._replace(value=b"") if command.keys_only else each
         size += size_of(entry)
         too_large = command.max_bytes is not None and size > command.max_bytes
         if len(told) == limit or (told and too_large):
@@ -157,7 +155,7 @@ def _entries(run: Run, revision: int | None) -> Entries:
         return run.state.entries
     if revision >= run.past.revision and not run.state.causes:
         return run.state.entries
-    return {key: attrs.evolve(entry, expires=None) for key, entry in run.past.at(revision).items()}
+    return {key: entry._replace(expires=None) for key, entry in run.past.at(revision).items()}
 
 
 def _revision_read(run: Run, revision: int | None) -> int:

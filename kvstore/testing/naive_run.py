@@ -6,8 +6,6 @@ Owns `Run`: rights, limits, and what writing and deleting an entry mean. A refus
 
 from __future__ import annotations
 
-import attrs
-
 from kvstore.acl.access import Acl, Level
 from kvstore.acl.rules import ANONYMOUS
 from kvstore.change import Cause
@@ -121,15 +119,15 @@ class Run:
     def write(self, old: Entry | None, new: Entry, cause: Cause, *, force: bool = False) -> Entry:
         """Make an entry what it shall be, stamp it if anything changed, and begin its ttl."""
         expires = None if new.ttl is None else self.clock + new.ttl
-        new = attrs.evolve(new, expires=expires)
+        new = new._replace(expires=expires)
         if old is None:
-            new = attrs.evolve(new, create_revision=self.index, mod_revision=self.index, version=1)
-        elif force or new != attrs.evolve(old, expires=expires):
+            new = new._replace(create_revision=self.index, mod_revision=self.index, version=1)
+        elif force or new != old._replace(expires=expires):
             # Within one command a key is changed once, however often it is written.
             base = self.before.get(new.key)
             is_same = base is not None and base.create_revision == old.create_revision
             version = base.version if base is not None and is_same else 0
-            new = attrs.evolve(new, mod_revision=self.index, version=version + 1)
+            new = new._replace(mod_revision=self.index, version=version + 1)
         else:
             self.state.entries[new.key] = new
             return new

@@ -21,8 +21,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from kvstore.acl.access import Acl
 from kvstore.commands import Command, Rebase
 from kvstore.config import Config
@@ -138,7 +136,7 @@ class NaiveStore:
             if not is_forced and _same(old, new):
                 del state.causes[key]
                 if old is not None and new is not None:
-                    state.entries[key] = attrs.evolve(old, expires=new.expires)
+                    state.entries[key] = old._replace(expires=new.expires)
         changes = tuple(changes_between(before, state.entries, state.causes, index))
         self._state = state
         if changes:
@@ -164,4 +162,4 @@ def _same(old: Any, new: Any) -> bool:
     if old is None or new is None:
         return old is new
     stamps = {"mod_revision": 0, "version": 0, "expires": None}
-    return bool(attrs.evolve(old, **stamps) == attrs.evolve(new, **stamps))
+    return bool(old._replace(**stamps) == new._replace(**stamps))

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import attrs
-
 from kvstore.acl.access import Policy, Role, Token
 from kvstore.change import Cause
 from kvstore.commands import (
@@ -139,7 +137,7 @@ def _end(run: Run, session: Session) -> tuple[int, int]:
             run.remove(entry, Cause.SESSION)
             deleted += 1
         else:
-            free = attrs.evolve(entry, lock_session="", lock_revision=0)
+            free = entry._replace(lock_session="", lock_revision=0)
             run.write(entry, free, Cause.SESSION)
             released += 1
     del state.sessions[session.id]
