@@ -87,6 +87,10 @@ class History:
         assert change is not None, sequence
         return change
 
+    def since(self, sequence: int) -> list[Change]:
+        """Return the changes from a sequence on, which is kept. Complexity: O(changes returned)."""
+        return cast("list[Change]", self.changes[sequence - self.base :])
+
     def first_after(self, revision: int) -> int:
         """Return the sequence of the first change above a revision, not below the freed ones.
 

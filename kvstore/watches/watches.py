@@ -71,7 +71,8 @@ class Watches:
         self._next_id = 1
         # Ids with something to poll, in the order in which they got it.
         self._ready: dict[int, None] = {}
-        # Changes that were published and are not distributed yet; the sequence of the first.
+        # Changes that were published since they were distributed up to a sequence, for when the
+        # history forgets them before.
         self._gathered: list[Change] = []
         self._end = store.state.tree.history.sequence
         self._newest = store.applied_index
@@ -119,7 +120,7 @@ class Watches:
         """Take note of an applied command, each once and in order.
 
         Cheap: changes are distributed when somebody asks, or when some have gathered. What was
-        forgotten to be published is found in the history.
+        not published by then is found in the history.
 
         Raises:
             TypeError: It is nothing that a store answered.
@@ -308,17 +309,19 @@ class Watches:
     # --- internals
 
     def _distribute(self) -> None:
-        """Hand the changes that were published to who watches them."""
+        """Hand the changes since the last time to who watches them."""
         history = self._store.state.tree.history
-        gathered, sequence = self._gathered, self._end
+        changes, self._gathered = self._gathered, []
+        first, self._end = self._end, history.sequence
         self._newest = self._store.applied_index
-        if sequence + len(gathered) != history.sequence:
-            self._catch_up(history.sequence)
+        if first == self._end:
             return
-        if not gathered:
+        if first >= history.freed:
+            # What was published late, twice or never is here once.
+            changes = history.since(first)
+        elif first + len(changes) != self._end:
+            self._catch_up(first)
             return
-        self._gathered = []
-        self._end = history.sequence
         directories = self._store.state.tree.directories
         if directories is not self._directories:
             self._directories = directories
@@ -327,9 +330,9 @@ class Watches:
             # The numbers in these changes may be those of other directories by now.
             self._reused = directories.reused
             self._index.forget()
-            self._distribute_by_name(gathered, sequence)
+            self._distribute_by_name(changes, first)
         elif self._all:
-            self._distribute_by_number(gathered, sequence)
+            self._distribute_by_number(changes, first)
 
     def _distribute_by_name(self, changes: list[Change], sequence: int) -> None:
         ready = self._ready
@@ -371,17 +374,15 @@ class Watches:
         for id_, one in self._all.items():
             self._sort_in(id_, one, one.spec)
 
-    def _catch_up(self, end: int) -> None:
-        """Let everybody look for themselves: something was not published, or twice."""
+    def _catch_up(self, first: int) -> None:
+        """Let everybody look for themselves: changes were forgotten before they were published."""
         for id_, one in self._all.items():
             if isinstance(one, Wait):
                 if self._is_news(one):
                     self._finish(one)
             else:
-                one.go_on_at(self._end)
+                one.go_on_at(first)
                 self._ready[id_] = None
-        self._gathered = []
-        self._end = end
 
     def _poll_wait(self, one: Wait) -> WaitDone | None:
         if not one.is_ready:

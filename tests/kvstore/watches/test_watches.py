@@ -35,7 +35,7 @@ from kvstore.results import CountOk, GetOk, KeysOk, RangeOk
 from kvstore.store import Store
 from kvstore.watches.cursor import SCAN
 from kvstore.watches.values import WaitDone, WatchBatch, WatchSpec
-from kvstore.watches.watches import Watches
+from kvstore.watches.watches import GATHER, Watches
 from tests.kvstore.driving import made
 from tests.kvstore.watches.rig import Rig
 
@@ -510,6 +510,51 @@ def test_a_watch_that_is_behind_goes_on_where_it_is_if_something_was_not_publish
     rig.store.apply(Put("d"))
 
     assert [key for _, key, _ in rig.told(watch)] == ["a", "b", "c", "d"]
+
+
+def test_what_is_published_late_is_told_once_and_wakes_no_strangers() -> None:
+    rig = Rig()
+    watch, stranger = rig.watch(prefix="a/"), rig.watch(prefix="b/")
+    applied = [rig.store.apply(Put(f"a/{number}")) for number in range(3 * GATHER)]
+
+    for one in applied[:GATHER]:
+        rig.hub.publish(one)
+    rig.hub.ready()
+    for one in applied[GATHER:]:
+        rig.hub.publish(one)
+
+    assert rig.hub.ready() == (watch,)
+    assert [revision for _, _, revision in rig.told(watch)] == list(range(1, 3 * GATHER + 1))
+    assert rig.hub.poll(stranger) is None
+
+
+def test_what_was_published_is_told_though_it_was_compacted_since() -> None:
+    rig = Rig()
+    watch = rig.watch(prefix="a/")
+
+    rig.do(Put("a/1"), Put("b/1"), Delete("a/1"), Compact(3), Noop())
+
+    assert rig.store.state.tree.history.freed == 3
+    assert rig.told(watch) == [("put", "a/1", 1), ("delete", "a/1", 3)]
+
+
+def test_who_could_have_heard_what_was_forgotten_unpublished_is_lost() -> None:
+    rig = Rig(history_changes=10)
+    watch, behind = rig.watch(prefix="a/"), rig.watch(prefix="", pending_max=1)
+    wait = rig.hub.wait(Get("a/7"), 1, 0.0)
+    idle = rig.hub.wait(Get("b"), 1, 0.0)
+    rig.do(Put("b"), Put("c"))
+    rig.hub.ready()
+
+    for number in range(5000):
+        rig.store.apply(Put(f"a/{number}"))
+
+    assert rig.store.state.tree.history.freed > 2
+    assert set(rig.hub.ready()) == {watch, behind, wait}
+    assert rig.batch(watch).kind == "lost"
+    assert [event.key for event in rig.batch(behind).events] == ["b"]
+    assert rig.batch(behind).kind == "lost"
+    assert rig.hub.poll(idle) is None
 
 
 def test_what_was_published_twice_is_told_once() -> None:
