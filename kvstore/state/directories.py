@@ -214,16 +214,10 @@ class Directories:
     # --- internals
 
     def _make(self, name: str) -> int:
-        """Make a directory and those above that are missing; return its number."""
-        missing, numbers, separator = [], self._numbers, self.separator
-        parent: int | None = None
-        while parent is None:
-            missing.append(name)
-            name = name[: name.rfind(separator, 0, -1) + 1]
-            parent = numbers.get(name) if name else NO_DIRECTORY
-        while missing:
-            parent = self._add(missing.pop(), parent)
-        return parent
+        """Make a directory and those above that are missing, LEVELS_MAX at most; return its number."""
+        above = name[: name.rfind(self.separator, 0, -1) + 1]
+        parent = self._numbers.get(above) if above else NO_DIRECTORY
+        return self._add(name, self._make(above) if parent is None else parent)
 
     def _add(self, name: str, parent: int) -> int:
         if self._free:
