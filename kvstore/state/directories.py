@@ -214,7 +214,7 @@ class Directories:
     # --- internals
 
     def _make(self, name: str) -> int:
-        """Make a directory and those above that are missing, LEVELS_MAX at most; return its number."""
+        """Make a directory and those above that are missing; return its number."""
         above = name[: name.rfind(self.separator, 0, -1) + 1]
         parent = self._numbers.get(above) if above else NO_DIRECTORY
         return self._add(name, self._make(above) if parent is None else parent)
