@@ -402,7 +402,8 @@ def usage() -> str:
     lines = ["usage: serf_agent.py [-flag value ...]", ""]
     lines += [f"  -{each.flag:<18} {each.help}" for each in SETTINGS if each.flag]
     lines.append(f"  -{'disable-compression':<18} send packets and streams as they are")
-    lines.append(f"  -{'config-file':<18} read settings from a JSON file, or folder; repeatable")
+    lines.append(f"  -{'config-file':<18} read settings from a JSON file; repeatable")
+    lines.append(f"  -{'config-dir':<18} read settings from the .json files of a folder")
     return "\n".join(lines)
 
 

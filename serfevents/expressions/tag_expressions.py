@@ -8,6 +8,9 @@ Cost: a search takes at most O(length of the text * `SIZE_MAX`) steps, whatever 
 compiling one O(its length + `SIZE_MAX`) for each level of nesting. An expression whose program
 would exceed `SIZE_MAX` is refused, which RE2 and Go do far later.
 
+Why not a binding of RE2: it is a compiled library, it differs from Go's where parser.py says so,
+and its own limits let one expression of a peer take megabytes. The tests hold both side by side.
+
 Text that was no UTF-8: a tag is decoded with `surrogateescape`, and each byte that was escaped is
 read as U+FFFD, as Go reads it.
 

@@ -17,6 +17,7 @@ import msgpack
 import pytest
 from serfclient.client import SerfClient
 
+from examples.serf.options import OptionError, parse
 from memberlist import parse_address
 from tests.interop.agents import PATIENCE, SERF, Agent, text, until
 from tests.interop.mixed import KINDS, OurAgent, finish, lines, output, recorder
@@ -55,6 +56,24 @@ def pair(start: Start, *options: str, **settings: object) -> tuple[Agent, Agent]
 
 def knows_both(agent: Agent) -> bool:
     return [agent.status(name) for name in ("one", "two")] == ["alive", "alive"]
+
+
+def test_every_flag_of_theirs_is_known_to_ours(serf: str) -> None:
+    """Those that ours leaves out are refused for a reason, and not as unknown."""
+    shown = subprocess.run([serf, "agent", "-help"], capture_output=True, text=True, check=False)
+    flags = re.findall(r"^  -([a-z-]+)", shown.stdout + shown.stderr, re.MULTILINE)
+
+    refused = {}
+    for flag in flags:
+        try:
+            parse([f"-{flag}=x"])
+        except OptionError as error:
+            refused[flag] = str(error)
+
+    assert len(flags) > 25
+    assert {flag for flag, why in refused.items() if "there is no flag" in why} == set()
+    left_out = {flag for flag, why in refused.items() if "is not supported: " in why}
+    assert left_out == {"discover", "iface", "syslog"}
 
 
 # --- members and info -------------------------------------------------------------------------
