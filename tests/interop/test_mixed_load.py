@@ -17,6 +17,8 @@ from tests.interop.rpc_client import Listener, RpcClient
 
 pytestmark = pytest.mark.interop
 
+KEY = bytes(range(32))
+
 LOSS = 0.05
 RATE = 200.0
 SECONDS = 30.0
@@ -37,7 +39,10 @@ class LossyAgent(OurAgent):
     )
 
 
-def test_each_live_member_has_each_event_exactly_once(serf: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [None, KEY], ids=["plain", "encrypted"])
+def test_each_live_member_has_each_event_exactly_once(
+    key: bytes | None, serf: str, tmp_path: Path
+) -> None:
     agents: list[Agent] = []
     listeners: list[Listener] = []
     settings = tmp_path / "settings.json"
@@ -47,7 +52,7 @@ def test_each_live_member_has_each_event_exactly_once(serf: str, tmp_path: Path)
             options = ["-log-level=warn"]
             options += [f"-join={text(agents[0].address)}"] if agents else []
             options += [f"-config-file={settings}"] if kind is LossyAgent else []
-            agents.append(kind(f"n{index}", tmp_path, *options))
+            agents.append(kind(f"n{index}", tmp_path, *options, key=key))
         until(lambda: all(len(agent.members()) == 5 for agent in agents))
         listeners += [Listener(agent.rpc, "user") for agent in agents]
 

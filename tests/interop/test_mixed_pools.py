@@ -33,6 +33,9 @@ EVERYBODY = THEIRS + OURS
 #: One of each side, to start things from.
 STARTERS = ("them-1", "us-1")
 
+#: The settings of a pool under each of its names.
+ENCRYPTION: dict[str, dict[str, Any]] = {"plain": {}, "encrypted": {"key": KEY, "keyring": True}}
+
 Start = Callable[..., Agent]
 
 
@@ -60,7 +63,7 @@ class Pool:
 
     def fill(self, *options: str, **settings: Any) -> None:
         """Start everybody; each but the first joins through one of the other side."""
-        self.settings = settings
+        self.settings |= settings
         for name in ("them-1", "us-1", "them-2", "us-2", "them-3"):
             side, other = ("us", "them-1") if name in OURS else ("them", "us-1")
             join = [f"-join={text(self[other].address)}"] if self.agents else []
@@ -94,21 +97,28 @@ class Pool:
 
 
 @pytest.fixture
-def empty(serf: str, tmp_path: Path) -> Iterator[Pool]:
-    """Nobody, yet."""
+def bare(serf: str, tmp_path: Path) -> Iterator[Pool]:
+    """Nobody, yet, and no encryption unless a test asks for it."""
     pool = Pool(tmp_path)
     yield pool
     pool.close()
 
 
-@pytest.fixture(scope="module", params=["plain", "encrypted"])
+@pytest.fixture(params=ENCRYPTION)
+def empty(request: pytest.FixtureRequest, bare: Pool) -> Pool:
+    """Nobody, yet, plain and encrypted."""
+    bare.settings = dict(ENCRYPTION[request.param])
+    return bare
+
+
+@pytest.fixture(scope="module", params=ENCRYPTION)
 def pool(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pool]:
     """Everybody, for tests that leave them as they are."""
     required(SERF, "serf", "serf")
     pool = Pool(tmp_path_factory.mktemp(str(request.param)))
-    settings = {} if request.param == "plain" else {"key": KEY, "keyring": True}
+    settings = ENCRYPTION[request.param]
     try:
         pool.fill("-event-handler=query:load=echo $SERF_SELF_NAME $(cat)", **settings)
         yield pool
@@ -240,10 +250,10 @@ def test_everybody_is_reachable(pool: Pool, asker: str) -> None:
 
 
 @pytest.mark.parametrize("starter", STARTERS)
-def test_keys_are_rotated_from_either_side(empty: Pool, starter: str) -> None:
-    empty.fill(key=KEY, keyring=True)
+def test_keys_are_rotated_from_either_side(bare: Pool, starter: str) -> None:
+    bare.fill(**ENCRYPTION["encrypted"])
     old, new = (base64.b64encode(key).decode() for key in (KEY, NEW_KEY))
-    agent = empty[starter]
+    agent = bare[starter]
 
     # All of these may be repeated, and have to be when gossip misses somebody.
     until(partial(works, partial(agent.cli, "keys", f"-install={new}")))
@@ -253,9 +263,9 @@ def test_keys_are_rotated_from_either_side(empty: Pool, starter: str) -> None:
 
     until(lambda: f"{new}  [5/5]" in agent.cli("keys", "-list").stdout)
     assert old not in agent.cli("keys", "-list").stdout
-    assert [empty[name].keys() for name in EVERYBODY] == [[NEW_KEY]] * 5
+    assert [bare[name].keys() for name in EVERYBODY] == [[NEW_KEY]] * 5
     output(agent.cli("event", "after", "rotation"))
-    empty.agree()
+    bare.agree()
 
 
 # --- joining, leaving, failing ----------------------------------------------------------------
@@ -331,6 +341,25 @@ def test_a_crash_is_noticed_and_a_restart_heals_it(empty: Pool, victim: str) -> 
     empty.start(victim, f"-join={text(empty[helper].address)}", address=agent.address)
 
     empty.agree()
+
+
+@pytest.mark.parametrize("name", ["them-2", "us-2"])
+@pytest.mark.parametrize("twin", KINDS)
+def test_who_takes_a_name_that_is_taken_ends_by_the_vote(bare: Pool, name: str, twin: str) -> None:
+    bare.fill()
+    elsewhere = bare.directory / "elsewhere"
+    elsewhere.mkdir()
+
+    seed = f"-join={text(bare['them-1'].address)}"
+    second = KINDS[twin](name, elsewhere, "-profile=lan", seed)
+    try:
+        until(lambda: second.process.poll() is not None, 60.0)
+    finally:
+        second.kill()
+
+    assert bare[name].process.poll() is None
+    bare.agree(*EVERYBODY)
+    assert bare["us-1"].members()[name]["addr"] == text(bare[name].address)
 
 
 # --- recovery ---------------------------------------------------------------------------------
