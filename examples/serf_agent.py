@@ -98,6 +98,7 @@ class Process:
             ("Encrypted", str(bool(self._service.machine.keys)).lower()),
             ("Snapshot", str(bool(options.snapshot_path)).lower()),
             ("Profile", options.profile),
+            ("Message Compression Enabled", str(options.enable_compression).lower()),
         ):
             print(f"{title:>31}: {value}", flush=True)
 

@@ -111,6 +111,7 @@ def test_an_agent_introduces_itself_as_serf_does(start: Any) -> None:
     assert f"                      Bind addr: '{agent.address}'\n" in agent.said
     assert f"                       RPC addr: '{agent.rpc}'\n" in agent.said
     assert "                      Encrypted: true\n" in agent.said
+    assert "    Message Compression Enabled: true\n" in agent.said
     assert re.search(r"    \d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[INFO\] agent: Serf agent", agent.said)
 
 
