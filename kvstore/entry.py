@@ -39,6 +39,9 @@ NO_BONDS: Final[Bonds] = (0, "", 0, "", None)
 # How an entry without bonds ends: with none, and without an end of its time.
 BARE: Final = (*NO_BONDS, None)
 
+#: The constructor of tuples: it matches no arguments, which is half of the time of `Entry(...)`.
+new_tuple: Final = tuple.__new__
+
 
 class Entry(NamedTuple):
     """One key with its value and its stamps, as of one revision.
@@ -83,10 +86,9 @@ def make_entry(record: Record, expires: int | None = None) -> Entry:
     9
     """
     bonds = record[BONDS]
-    # By the constructor of tuples, which skips the matching of arguments: half of the time.
     if bonds is None:
-        return tuple.__new__(Entry, record[:BONDS] + BARE)
-    return tuple.__new__(Entry, (*record[:BONDS], *bonds, expires))
+        return new_tuple(Entry, record[:BONDS] + BARE)
+    return new_tuple(Entry, (*record[:BONDS], *bonds, expires))
 
 
 def make_bonds(

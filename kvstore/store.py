@@ -7,7 +7,7 @@ commands do is in applying/; what they do it to is in state/.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -15,10 +15,10 @@ from kvstore import commands
 from kvstore.acl.access import Acl
 from kvstore.applying import administration, reading, session_commands, transactions
 from kvstore.applying.transactions import MAY_CHANGE, OPERATIONS, transact
-from kvstore.change import CHANGED_KEY, Change, Event, make_event
+from kvstore.change import CHANGED_KEY, Event, make_event
 from kvstore.commands import Command, Count, Keys, Range
 from kvstore.config import INTEGER_MAX, TIME_MAX, Config
-from kvstore.entry import BARE, BONDS, Entry, Record, make_entry
+from kvstore.entry import BARE, BONDS, Entry, Record, make_entry, new_tuple
 from kvstore.errors import CompactedRevision, FutureRevision, ImportRefused, StaleIndex
 from kvstore.keys import prefix_end
 from kvstore.refusals import Compacted, Future, Malformed, Refusal
@@ -150,9 +150,10 @@ class Store:
         if not changed:
             applied = Applied(index, False, result, ())
         else:
-            made = history.changes
+            # None of the newest is freed yet.
+            made: list[Any] = history.changes
             changes = (made[-1],) if changed == 1 else tuple(made[-changed:])
-            applied = Applied(index, True, result, cast("tuple[Change, ...]", changes))
+            applied = Applied(index, True, result, changes)
         if history.sequence >= history.tend_at:
             first = history.freed
             self._digest.take(state.tend(), first)
@@ -211,13 +212,14 @@ class Store:
         """
         if revision is not None:
             return self._past(key, revision)
-        record = self._records.get(key)
-        if record is None:
+        try:
+            record = self._records[key]
+        except (KeyError, TypeError):
             _check_text("key", key)
             return None
         if record[BONDS] is None:
             # What `make_entry` does, without the call: this is done millions of times a second.
-            return tuple.__new__(Entry, record[:BONDS] + BARE)
+            return new_tuple(Entry, record[:BONDS] + BARE)
         return make_entry(record, self._state.expires(record))
 
     def range(
