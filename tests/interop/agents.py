@@ -8,6 +8,7 @@ in one of its own. Everything waits for conditions with deadlines; nothing sleep
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import shutil
@@ -17,8 +18,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import cycle, islice
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
 from typing import Any, ClassVar
 
 import msgpack
@@ -36,6 +38,10 @@ SERF_VERSIONS = (2, 5, 5)
 REPOSITORY = Path(__file__).parent.parent.parent
 
 SERF = shutil.which("serf")
+
+#: Ports that no outgoing connection is given (Linux: 32768 and above), so that a free one is still
+#: free when an agent takes it. Each process of tests begins at another.
+_PORTS = islice(cycle(range(20_000, 32_000)), SystemRandom().randrange(12_000), None)
 
 
 def until(condition: Callable[[], object], within: float = PATIENCE) -> float:
@@ -57,11 +63,17 @@ def until(condition: Callable[[], object], within: float = PATIENCE) -> float:
 
 def free_address(host: str = "127.0.0.1") -> Address:
     """Return an address whose port is free for UDP and TCP at this moment."""
-    udp, tcp = bind(host)
-    address = local_address(tcp)
-    udp.close()
-    tcp.close()
-    return address
+    while True:
+        try:
+            udp, tcp = bind(host, next(_PORTS))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise
+        address = local_address(tcp)
+        udp.close()
+        tcp.close()
+        return address
 
 
 def text(address: Address) -> str:
