@@ -108,6 +108,7 @@ def test_what_is_no_command_raises() -> None:
     [
         lambda _: Store(WRONG),
         lambda store: store.get(5),
+        lambda store: store.get([]),
         lambda store: store.get(b"a"),
         lambda store: store.get(5, 1),
         lambda store: store.get("a", 1.0),
