@@ -40,8 +40,13 @@ REPOSITORY = Path(__file__).parent.parent.parent
 SERF = shutil.which("serf")
 
 #: Ports that no outgoing connection is given (Linux: 32768 and above), so that a free one is still
-#: free when an agent takes it. Each process of tests begins at another.
-_PORTS = islice(cycle(range(20_000, 32_000)), SystemRandom().randrange(12_000), None)
+#: free when an agent takes it. Processes of tests that run side by side have ports of their own:
+#: an agent that looks for a dead one must not find another's pool there.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_FIRST_PORT = 20_000 + 3_000 * _WORKER
+_PORTS = islice(
+    cycle(range(_FIRST_PORT, _FIRST_PORT + 3_000)), SystemRandom().randrange(3_000), None
+)
 
 
 def until(condition: Callable[[], object], within: float = PATIENCE) -> float:
