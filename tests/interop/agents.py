@@ -111,6 +111,7 @@ class Agent:
         compression: Whether it compresses.
         host: Where it listens.
         address: Where exactly, to come back there; a free port of `host` if None.
+        stays: Whether it is waited for until it can be asked; one that need not stay may be gone.
         options: More flags.
     """
 
@@ -127,6 +128,7 @@ class Agent:
         compression: bool = True,
         host: str = "127.0.0.1",
         address: Address | None = None,
+        stays: bool = True,
     ) -> None:
         assert SERF is not None
         self.name = name
@@ -146,6 +148,10 @@ class Agent:
         command += [f"-rpc-addr={self.rpc}", "-profile=local", f"-config-file={file}", *options]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        if stays:
+            self._await()
+
+    def _await(self) -> None:
         try:
             until(self._is_up)
         except BaseException:
