@@ -168,6 +168,8 @@ class TlaTrace:
                 self._shown[name].configuration = configuration
             case SendMessage(message=message) if _is_shown(message):
                 if isinstance(message, RequestVote | RequestVoteResponse):
+                    # It is sent so, too: who learned of a commit by a vote would take a step that
+                    # the specification does not have.
                     message.commit = message.commit_term = 0
                 self._show(f"Send{_MESSAGES[type(message)][1]}", name, message)
             case _:
